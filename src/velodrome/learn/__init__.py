@@ -1,0 +1,1 @@
+"""The algorithms, one linear file each, on a few shared parts."""

@@ -1,0 +1,46 @@
+"""The one optimizer step that every algorithm takes: backward, averaging, clipping, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from velodrome.meter.clock import Clock
+
+Sync = Callable[[list[nn.Parameter]], None]
+"""Averages the gradients of these parameters over all workers, in place."""
+
+
+def step(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    clock: Clock,
+    sync: Sync | None = None,
+    clip: float | None = None,
+) -> Tensor:
+    """Take one step down `loss` and return the gradient norm before clipping."""
+    with clock("learn.backward"):
+        optimizer.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+    return update(optimizer, clock, sync, clip)
+
+
+def update(
+    optimizer: torch.optim.Optimizer, clock: Clock, sync: Sync | None = None, clip: float | None = None
+) -> Tensor:
+    """The second half of `step`, for gradients that are already there (accumulated, or summed over lanes)."""
+    parameters = trainable(optimizer)
+    if sync is not None:
+        with clock("sync"):
+            sync(parameters)
+    with clock("learn.optimize"):
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip is not None else float("inf"))
+        optimizer.step()
+    return norm
+
+
+def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    groups: Iterable[dict[str, list[nn.Parameter]]] = optimizer.param_groups
+    return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]

@@ -1,0 +1,126 @@
+"""The narrow waist: what training, profiling, saving, evaluating and reporting know of an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from velodrome.games.game import Game
+from velodrome.meter.clock import Clock
+
+Views = Mapping[str, Tensor]
+Memory = dict[str, Tensor]
+"""What a policy remembers: named tensors with one leading row per trajectory; empty for a feed-forward net."""
+
+
+@dataclass
+class Counts:
+    """What an iteration did, in the only units that throughput is ever given in."""
+
+    game_steps: int = 0
+    decisions: int = 0
+    learner_samples: int = 0
+
+    def __iadd__(self, other: Counts) -> Counts:
+        self.game_steps += other.game_steps
+        self.decisions += other.decisions
+        self.learner_samples += other.learner_samples
+        return self
+
+
+@dataclass
+class Progress:
+    """What one iteration brought."""
+
+    counts: Counts
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """Something that acts. Rows are independent trajectories; `views` are rows-first and hold `seat` too."""
+
+    def start(self, rows: int) -> Memory: ...
+
+    def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
+        """An action per row as `{part: tensor[rows, ...]}`, and the memory for these rows' next decision."""
+        ...
+
+
+class Trainer(Protocol):
+    """One learning algorithm at work on one game."""
+
+    game: Game
+    nets: dict[str, nn.Module]
+
+    def iterate(self, clock: Clock) -> Progress: ...
+
+    def policy(self, greedy: bool = False) -> Policy:
+        """The agent as it now stands. It shares the trainer's weights: use it before the next iteration."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-exact continuation needs: a tree of dicts and lists with tensors, arrays, numbers,
+        strings and None at its leaves."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None: ...
+
+
+class Stages:
+    """Trainers one after another, each for its number of iterations, the last for ever; itself a trainer.
+
+    Stages that share a net share its module. Stages change on counts, never on seconds, or a resumed run would
+    differ from an uninterrupted one.
+    """
+
+    def __init__(self, stages: Sequence[tuple[Trainer, int]]):
+        if not stages:
+            raise ValueError("Stages needs at least one (trainer, iterations)")
+        self.stages = list(stages)
+        self.iteration = 0
+
+    @property
+    def index(self) -> int:
+        left = self.iteration
+        for index, (_, length) in enumerate(self.stages[:-1]):
+            if left < length:
+                return index
+            left -= length
+        return len(self.stages) - 1
+
+    @property
+    def now(self) -> Trainer:
+        return self.stages[self.index][0]
+
+    @property
+    def game(self) -> Game:
+        return self.now.game
+
+    @property
+    def nets(self) -> dict[str, nn.Module]:
+        merged: dict[str, nn.Module] = {}
+        for stage, _ in self.stages:
+            merged.update(stage.nets)
+        return merged
+
+    def iterate(self, clock: Clock) -> Progress:
+        index = self.index
+        progress = self.stages[index][0].iterate(clock)
+        progress.metrics["stage"] = index
+        self.iteration += 1
+        return progress
+
+    def policy(self, greedy: bool = False) -> Policy:
+        return self.now.policy(greedy)
+
+    def state(self) -> dict[str, Any]:
+        return {"iteration": self.iteration, "stages": [stage.state() for stage, _ in self.stages]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.iteration = state["iteration"]
+        for (stage, _), saved in zip(self.stages, state["stages"], strict=True):
+            stage.load(saved)

@@ -1,0 +1,1 @@
+"""Clock, card, machine and statistics. Knows no reinforcement learning."""

@@ -1,0 +1,1 @@
+"""Torch modules, and the compiled kernels that they need."""

@@ -1,0 +1,80 @@
+"""Recipes by name: a settings dataclass and a function from settings and seed to a trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from velodrome.learn.trainer import Trainer
+
+RECIPES = {
+    "hearts": "velodrome.recipes.hearts",
+    "hearts-attention": "velodrome.recipes.hearts_attention",
+    "hearts-mlp": "velodrome.recipes.hearts_mlp",
+}
+"""Where each recipe lives: one line a recipe."""
+
+_known: dict[str, Recipe] = {}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    source: str
+    """The document or paper whose system this is."""
+    says: str
+    """One line for `velodrome list`."""
+    settings: type
+    build: Callable[[Any, int, str], Trainer]
+    """`(settings, seed, device) -> trainer`."""
+
+
+Build = Callable[[Any, int, str], Trainer]
+
+
+def recipe(name: str, source: str, says: str) -> Callable[[Build], Build]:
+    """Register the decorated `build(settings, seed, device)`; its settings type is read off its annotation."""
+
+    def register(build: Build) -> Build:
+        settings = get_type_hints(build)["settings"]
+        if not dataclasses.is_dataclass(settings):
+            raise TypeError(f"recipe {name}: settings must be annotated with a dataclass")
+        _known[name] = Recipe(name, source, says, settings, build)
+        return build
+
+    return register
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name, or `path/to/file.py:name` for one in a file of your own."""
+    if ".py:" in name:
+        path, own = name.rsplit(":", 1)
+        _load(Path(path))
+        if own not in _known:
+            raise ValueError(f"{path} has no recipe {own!r}")
+        return dataclasses.replace(_known[own], name=name)
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        raise ValueError(f"no recipe is called {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"))
+    import_module(RECIPES[name])
+    return _known[name]
+
+
+def _load(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    module_name = f"velodrome_user_{path.stem}"
+    if module_name in sys.modules and sys.modules[module_name].__file__ == str(path.resolve()):
+        return
+    spec = importlib.util.spec_from_file_location(module_name, path.resolve())
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
