@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from velodrome.games.kernel import announced
+from velodrome.compiled import announced
 from velodrome.games.pool import Pool
 
 Array = NDArray[Any]

@@ -1,93 +1,17 @@
-"""Compiled functions: `rule` for what is inlined into others, `kernel` for what Python calls.
-
-Both are cached on disk under a name that hashes the sources of all games, since Numba itself would not notice
-that a function in another file has changed.
-"""
+"""What compiled rules are made of: bit sets in 64-bit words, and random numbers from a state in the record."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-F = TypeVar("F", bound=Callable[..., Any])
+from velodrome.compiled import announced, kernel, rule
 
-
-def cache_root() -> Path:
-    """Where Velodrome keeps what it may make again: compiled rules, the machine's measured ceilings."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velodrome"
-    root = Path(os.environ.get("VELODROME_CACHE") or default)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if os.access(root, os.W_OK):
-            return root
-    except OSError:
-        pass
-    return Path(tempfile.gettempdir()) / f"velodrome-{os.getuid()}"
-
-
-def _compiled_folder() -> str:
-    source = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        source.update(path.read_bytes())
-    return str(cache_root() / "rules" / source.hexdigest()[:16])
-
-
-_FOLDER = _compiled_folder()
-
-
-def _compile(function: F, **options: Any) -> F:
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _FOLDER
-    try:
-        compiled: F = numba.njit(cache=True, error_model="numpy", **options)(function)
-        return compiled
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-def rule(function: F) -> F:
-    """A rule of play on one record, called from kernels and other rules."""
-    return _compile(function)
-
-
-def kernel(function: F) -> F:
-    """A loop over records that Python calls; it runs without the GIL."""
-    return _compile(function, nogil=True)
-
-
-@contextmanager
-def announced(what: str, after: float = 1.0) -> Iterator[None]:
-    """Say on stderr that `what` is being compiled, if that takes longer than `after` seconds."""
-    began = time.monotonic()
-    said = threading.Event()
-
-    def say() -> None:
-        said.set()
-        print(f"velodrome: compiling {what} (once, then cached) ...", file=sys.stderr, flush=True)
-
-    timer = threading.Timer(after, say)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if said.is_set():
-            print(f"velodrome: compiled {what} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+__all__ = ["announced", "below", "count_bits", "draw", "highest_bit", "kernel", "lowest_bit", "mix", "rule", "seed_states"]
 
 
 def _bit_instruction(name: str) -> Any:
