@@ -1,0 +1,64 @@
+# Needs nothing but Python 3.11 or newer and a package index. PYTHON chooses the interpreter, RUN the demo's folder.
+PYTHON ?= python3
+RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+RUN := $(RUN)
+
+ENV := .venv
+BIN := $(ENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PINS := pyproject.toml constraints.txt
+
+.PHONY: install install-dev demo lint test test-long bench docs picture clean
+.DELETE_ON_ERROR:
+
+install: $(ENV)/installed
+
+install-dev: $(ENV)/installed-dev
+
+# setuptools comes first and pinned, so that building the package needs nothing from outside the constraints.
+$(ENV)/installed: $(PINS)
+	@$(PYTHON) -c 'import sys; sys.exit("velodrome needs Python 3.11 or newer, $(PYTHON) is %d.%d: set PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || { echo "making $(ENV)"; $(PYTHON) -m venv $(ENV); }
+	@echo "installing velodrome (some minutes the first time)"
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable '.[edge]'
+	@touch $@
+
+$(ENV)/installed-dev: $(ENV)/installed $(PINS)
+	@echo "installing what tests need"
+	@$(PIP) --no-build-isolation --editable '.[edge,dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/velodrome train hearts --seconds 120 --run $(RUN)
+	$(BIN)/velodrome evaluate $(RUN) --against random --episodes 1000
+	$(BIN)/velodrome evaluate $(RUN) --against lowest --episodes 1000
+	$(BIN)/velodrome evaluate $(RUN) --against rule --episodes 1000
+	$(BIN)/velodrome profile $(RUN) --iterations 10
+	$(BIN)/velodrome report $(RUN)
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -m 'not long'
+
+# Everything in full. The outcome is kept as a record, whether it passes or not.
+test-long: lint
+	$(BIN)/python benchmarks/test_suite.py
+
+bench: install-dev
+	$(BIN)/python benchmarks/all.py
+
+# Fills the tables in docs/ and README.md from benchmarks/results/*.json.
+docs: install
+	$(BIN)/python benchmarks/tables.py
+
+# The README's picture, from a run: make picture RUN=runs/...
+picture: install
+	$(BIN)/python docs/picture.py $(RUN)
+
+clean:
+	rm -rf $(ENV) .mypy_cache .pytest_cache .ruff_cache build dist
