@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,3 +90,29 @@ def announced(what: str, after: float = 1.0) -> Iterator[None]:
         timer.cancel()
         if said.is_set():
             print(f"velodrome: compiled {what} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _bit_instruction(name: str) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def instruction(typing: Any, word: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            if name == "ctpop":
+                return builder.ctpop(arguments[0])
+            return getattr(builder, name)(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.uint64(types.uint64), build
+
+    return instruction
+
+
+count_bits = _bit_instruction("ctpop")
+"""Set bits of a 64-bit word."""
+lowest_bit = _bit_instruction("cttz")
+"""Index of the lowest set bit; 64 for an empty word."""
+_leading_zeros = _bit_instruction("ctlz")
+
+
+@rule
+def highest_bit(word):  # type: ignore[no-untyped-def]
+    """Index of the highest set bit; the word must not be empty."""
+    return np.int64(63) - np.int64(_leading_zeros(word))

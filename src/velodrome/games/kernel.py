@@ -1,43 +1,12 @@
-"""What compiled rules are made of: bit sets in 64-bit words, and random numbers from a state in the record."""
+"""Random numbers from a state in the record, and the bit sets that card games are made of."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from velodrome.compiled import announced, kernel, rule
+from velodrome.compiled import announced, count_bits, highest_bit, kernel, lowest_bit, rule
 
 __all__ = ["announced", "below", "count_bits", "draw", "highest_bit", "kernel", "lowest_bit", "mix", "rule", "seed_states"]
-
-
-def _bit_instruction(name: str) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
-    def instruction(typing: Any, word: Any) -> Any:
-        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            if name == "ctpop":
-                return builder.ctpop(arguments[0])
-            return getattr(builder, name)(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-        return types.uint64(types.uint64), build
-
-    return instruction
-
-
-count_bits = _bit_instruction("ctpop")
-"""Set bits of a 64-bit word."""
-lowest_bit = _bit_instruction("cttz")
-"""Index of the lowest set bit; 64 for an empty word."""
-_leading_zeros = _bit_instruction("ctlz")
-
-
-@rule
-def highest_bit(word):  # type: ignore[no-untyped-def]
-    """Index of the highest set bit; the word must not be empty."""
-    return np.int64(63) - np.int64(_leading_zeros(word))
 
 
 @rule
