@@ -134,7 +134,7 @@ class Spec:
     duplicate: int = 1
     """How many times an evaluation plays each start with the seats rotated (1: rotation means nothing here)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The options this game was made with."""
+    """The options this game was made with: the keyword arguments that make another like it."""
 
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class Game:
         played; `duplicate` gives each run of `spec.duplicate` games the same starts."""
         if games < 1:
             raise ValueError(f"games={games}: at least one game is needed")
-        self.spec, self.games = spec, games
+        self.spec, self.games, self.seed, self.first = spec, games, seed, first
         self.records = np.zeros(games, self.record)
         rows = (games, spec.deciders)
         self.views = {name: np.zeros(rows + view.shape, view.dtype) for name, view in spec.views.items()}
@@ -197,6 +197,15 @@ class Game:
         parts = {part.name: np.zeros(rows + part.shape, part.dtype) for part in self.spec.action}
         self._over_slices(f"bot {name}", lambda lo, hi: self.advise(name, lo, hi, parts))
         return parts
+
+    def again(
+        self, games: int, seed: int | None = None, threads: int = 1, first: int = 0, duplicate: bool = False
+    ) -> Game:
+        """Other games of the same kind with the same options; of the same seed if none is given."""
+        kind: Any = type(self)
+        seed = self.seed if seed is None else seed
+        made: Game = kind(games=games, seed=seed, threads=threads, first=first, duplicate=duplicate, **self.spec.settings)
+        return made
 
     def snapshot(self) -> Array:
         return self.records.copy()

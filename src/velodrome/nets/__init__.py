@@ -1,1 +1,32 @@
-"""Torch modules, and the compiled kernels that they need."""
+"""Torch modules, by name, and the compiled kernels that they need.
+
+A net takes the views it names in `wants`, rows first, and returns a dict: the raw parameters of each action part under
+the part's name and, if it estimates one, the `value` of each row.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+NETS = {
+    "hearts/attention": "velodrome.nets.hearts:attention",
+    "hearts/attention-reduced": "velodrome.nets.hearts:attention_reduced",
+    "hearts/attention-minimal": "velodrome.nets.hearts:attention_minimal",
+    "hearts/mlp": "velodrome.nets.hearts:mlp",
+    "hearts/compact": "velodrome.nets.hearts:compact",
+}
+"""Each function returns the net and example inputs for it."""
+
+
+def make_net(name: str) -> tuple[nn.Module, tuple[Any, ...]]:
+    """The net of that name and example inputs."""
+    if name not in NETS:
+        near = difflib.get_close_matches(name, NETS, n=1)
+        raise ValueError(f"no net is called {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(NETS)}"))
+    module, function = NETS[name].split(":")
+    made: tuple[nn.Module, tuple[Any, ...]] = getattr(import_module(module), function)()
+    return made

@@ -1,0 +1,112 @@
+"""Small modules that several nets are made of."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from velodrome.nets.kernels.packed import packed_linear
+
+
+class InputLinear(nn.Module):
+    """A linear layer for inputs that are mostly zero: weight stored `[inputs, outputs]`, a row per input.
+
+    The same weights serve three forms of one input: dense, a list of set indices, a packed bit set.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As `nn.Linear` does it: uniform within 1 / sqrt(inputs)."""
+        bound = 1 / math.sqrt(self.weight.shape[0])
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def dense(self, inputs: Tensor) -> Tensor:
+        """From `[..., n]` numbers, n at most the layer's inputs (the missing ones count as zero)."""
+        return inputs @ self.weight[: inputs.shape[-1]] + self.bias
+
+    def listed(self, indices: Tensor, padding: int) -> Tensor:
+        """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
+        return F.embedding_bag(indices.int(), self.weight, mode="sum", padding_idx=padding) + self.bias
+
+    def packed(self, bits: Tensor) -> Tensor:
+        """From `[rows, bytes]` packed bits, lowest bit first."""
+        return packed_linear(bits, self.weight, self.bias)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with the parameters of `nn.MultiheadAttention`, through the fused kernel."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.input = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """`query [rows, q, width]` looks at `keys [rows, k, width]` where `mask [rows, k]` allows it."""
+        width = query.shape[-1]
+        if query is keys:
+            q, k, v = self.input(query).chunk(3, -1)
+        else:
+            q = F.linear(query, self.input.weight[:width], self.input.bias[:width])
+            k, v = F.linear(keys, self.input.weight[width:], self.input.bias[width:]).chunk(2, -1)
+        mixed = F.scaled_dot_product_attention(
+            self._split(q), self._split(k), self._split(v), attn_mask=mask[:, None, None, :]
+        )
+        return self.output(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class EncoderLayer(nn.Module):
+    """One transformer layer, normalised after each residual sum, ReLU, feed-forward of twice the width."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.attention = SelfAttention(width, heads)
+        self.attention_norm = nn.LayerNorm(width)
+        self.wide = nn.Linear(width, 2 * width)
+        self.narrow = nn.Linear(2 * width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.attention_norm(x + self.dropout(self.attention(x, x, mask)))
+        return self.norm(x + self.dropout(self.narrow(self.dropout(F.relu(self.wide(x))))))  # type: ignore[no-any-return]
+
+
+def sinusoids(positions: int, width: int) -> Tensor:
+    """The fixed position code of Vaswani et al. 2017, section 3.5."""
+    angle = torch.arange(positions)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+
+
+def at_least_one(mask: Tensor) -> Tensor:
+    """The mask, with rows that allow nothing allowing everything: a softmax over nothing is not a number."""
+    return mask | ~mask.any(-1, keepdim=True)
+
+
+def plain(widths: list[int]) -> nn.Sequential:
+    """Linear layers with ReLU between them; the last one is bare."""
+    layers: list[nn.Module] = []
+    for n, m in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(n, m), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def orthogonal(module: nn.Module, last: nn.Linear | None = None, gain: float = 0.01) -> None:
+    """Orthogonal weights and zero biases; the `last` layer's are small, so that a new policy is almost uniform."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.orthogonal_(part.weight, gain if part is last else math.sqrt(2))
+            nn.init.zeros_(part.bias)
