@@ -1,0 +1,147 @@
+"""Hearts, as a game of Velodrome."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from velodrome.games.game import Array, Choice, Game, Score, Spec, View
+from velodrome.games.hearts import bots, play, views
+from velodrome.games.hearts.rules import ACROSS, CARDS, CYCLE, DRAWN, LEFT, NO_PASS, RECORD, RIGHT, SEATS, Rules
+from velodrome.games.kernel import seed_states
+
+DIRECTIONS = {"drawn": DRAWN, "cycle": CYCLE, "none": NO_PASS, "left": LEFT, "across": ACROSS, "right": RIGHT}
+LUCK = 0x4C55434B
+"""Keeps a game's luck apart from its deals when both are seeded with the same number."""
+
+
+class Hearts(Game):
+    """Hearts for four, one deal a game; each of the 12 cards passed is a decision, as is each of the 52 played.
+
+    Rule options, with OpenSpiel's names for them:
+
+    - `pass_direction`: "drawn" for each deal from none, left, across and right (`pass_cards=True`); always "left",
+      "across", "right" or "none" (`pass_cards=False`); or "cycle" through left, right, across and none.
+    - `points_on_first_trick`: hearts and the queen of spades may be thrown on the first trick (not
+      `no_pts_on_first_trick`).
+    - `any_club_opens`: the holder of the two of clubs may open with any club (`can_lead_any_club`).
+    - `jack_of_diamonds_bonus`: taking it counts minus 10 (`jd_bonus`).
+    - `no_tricks_bonus`: a seat without a trick counts minus 5, unless someone shot the moon (`avoid_all_tricks_bonus`).
+    - `hearts_must_be_broken`: hearts may be led only after a heart was played, or with nothing else to lead
+      (`must_break_hearts`).
+    - `queen_breaks_hearts`: the queen of spades breaks hearts too (`qs_breaks_hearts`).
+    - `hearts_before_queen`: with nothing but hearts and the queen of spades, hearts may be led
+      (`can_lead_hearts_instead_of_qs`).
+
+    `observation` is "compact" (the view `bits`; `features` too if `dense`). `forced="played"` makes decisions that leave one legal card
+    without asking, which changes nothing but the number of steps. `reward` is minus the points, at the end of the
+    "deal" or, as far as they are known, after each "trick".
+    """
+
+    record: ClassVar[np.dtype[Any]] = RECORD
+
+    def __init__(
+        self,
+        games: int,
+        seed: int,
+        threads: int = 1,
+        first: int = 0,
+        duplicate: bool = False,
+        observation: Literal["compact"] = "compact",
+        dense: bool = False,
+        forced: Literal["asked", "played"] = "asked",
+        reward: Literal["deal", "trick"] = "deal",
+        pass_direction: Literal["drawn", "cycle", "none", "left", "across", "right"] = "drawn",
+        points_on_first_trick: bool = False,
+        any_club_opens: bool = False,
+        jack_of_diamonds_bonus: bool = False,
+        no_tricks_bonus: bool = False,
+        hearts_must_be_broken: bool = True,
+        queen_breaks_hearts: bool = True,
+        hearts_before_queen: bool = False,
+    ):
+        check("observation", observation, ("compact",))
+        check("forced", forced, ("asked", "played"))
+        check("reward", reward, ("deal", "trick"))
+        check("pass_direction", pass_direction, DIRECTIONS)
+        self._rules = Rules(
+            DIRECTIONS[pass_direction],
+            points_on_first_trick,
+            any_club_opens,
+            jack_of_diamonds_bonus,
+            no_tricks_bonus,
+            hearts_must_be_broken,
+            queen_breaks_hearts,
+            hearts_before_queen,
+        )
+        self._play_forced = forced == "played"
+        self._charge_by_trick = reward == "trick"
+        settings = dict(self._rules._asdict(), pass_direction=pass_direction, forced=forced, reward=reward)
+        settings |= {"observation": observation, "dense": dense}
+        super().__init__(spec_of(observation, dense, settings), games, seed, threads, first, duplicate)
+
+    def seed_records(self, seed: int, start: Array, luck: Array) -> None:
+        seed_states(seed, start, self.records["deals"])
+        seed_states(seed ^ LUCK, luck, self.records["luck"])
+
+    def deal(self, lo: int, hi: int, which: Array) -> None:
+        play.deal(self.records, lo, hi, which, self._rules, self._play_forced, self.rewards, self.ended, self.cut)
+        self.look(lo, hi)
+
+    def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
+        refused = play.play(
+            self.records,
+            lo,
+            hi,
+            action["card"][:, 0],
+            self._rules,
+            self._play_forced,
+            self._charge_by_trick,
+            self.rewards,
+            self.ended,
+            self.outcome,
+        )
+        self.look(lo, hi)
+        return int(refused)
+
+    def look(self, lo: int, hi: int) -> None:
+        seen = self.views
+        views.look(self.records, lo, hi, self._rules, self.seat[:, 0], self.acting[:, 0], seen["legal"][:, 0])
+        words, others = seen["bits"].view(np.uint64)[:, 0], seen["others"].view(np.uint32)[:, 0]
+        views.look_compact(self.records, lo, hi, self._rules, words, others)
+        if "features" in seen:
+            views.spread_bits(seen["bits"][:, 0], lo, hi, seen["features"][:, 0])
+
+    def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
+        bots.advise(bots.BOTS.index(name), self.records, lo, hi, self._rules, action["card"][:, 0])
+
+
+def check(option: str, value: str, known: Any) -> None:
+    """Refuse a value that an option does not have."""
+    if value not in known:
+        raise ValueError(f"hearts: {option}={value!r} is not one of {', '.join(known)}")
+
+
+def spec_of(observation: str, dense: bool, settings: dict[str, Any]) -> Spec:
+    """The declaration of a game with this observation."""
+    seen = {"legal": View((CARDS,), np.bool_, 0, 1, "which cards may be passed or played")}
+    if observation == "compact":
+        seen["bits"] = View((views.COMPACT_FEATURES // 8,), np.uint8, 0, 255, "the compact observation, packed")
+        seen["others"] = View(
+            ((views.OTHERS_BITS + 7) // 8,), np.uint8, 0, 255, "the other hands, packed", private=True
+        )
+    if dense:
+        seen["features"] = View((views.COMPACT_FEATURES,), np.float32, 0, 1, "the compact observation")
+    return Spec(
+        name="hearts",
+        seats=SEATS,
+        deciders=1,
+        views=seen,
+        action=(Choice("card", CARDS, mask="legal"),),
+        score=Score("points", "lower"),
+        longest=64,
+        bots=bots.BOTS,
+        duplicate=SEATS,
+        settings=settings,
+    )
