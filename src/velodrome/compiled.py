@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_root() -> Path:
@@ -41,7 +39,7 @@ def cache_root() -> Path:
 
 def _compiled_folder() -> str:
     package = Path(__file__).parent
-    source = hashlib.sha256()
+    source = hashlib.sha256(Path(__file__).read_bytes())
     for room in ("games", "nets/kernels", "learn/kernels"):
         for path in sorted((package / room).rglob("*.py")):
             source.update(path.read_bytes())
@@ -51,22 +49,22 @@ def _compiled_folder() -> str:
 _FOLDER = _compiled_folder()
 
 
-def _compile(function: F, **options: Any) -> F:
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _FOLDER
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _FOLDER
     try:
-        compiled: F = numba.njit(cache=True, error_model="numpy", **options)(function)
-        return compiled
+        return numba.njit(cache=True, error_model="numpy", **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
-def rule(function: F) -> F:
+def rule(function: Callable[..., Any]) -> Any:
     """A rule of play on one record, called from kernels and other rules."""
     return _compile(function)
 
 
-def kernel(function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Any:
     """A loop over records that Python calls; it runs without the GIL."""
     return _compile(function, nogil=True)
 
@@ -93,7 +91,7 @@ def announced(what: str, after: float = 1.0) -> Iterator[None]:
 
 
 def _bit_instruction(name: str) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def instruction(typing: Any, word: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             if name == "ctpop":

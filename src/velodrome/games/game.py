@@ -194,7 +194,7 @@ class Game:
         if name not in self.spec.bots:
             raise ValueError(f"{self.spec.name} has no bot {name!r}; it has {', '.join(self.spec.bots)}")
         rows = (self.games, self.spec.deciders)
-        parts = {part.name: np.zeros(rows + part.shape, part.dtype) for part in self.spec.action}
+        parts: dict[str, Array] = {part.name: np.zeros(rows + part.shape, part.dtype) for part in self.spec.action}
         self._over_slices(f"bot {name}", lambda lo, hi: self.advise(name, lo, hi, parts))
         return parts
 
@@ -236,7 +236,7 @@ class Game:
         rows = (self.games, self.spec.deciders)
         parts = {}
         for part in self.spec.action:
-            value = np.ascontiguousarray(given[part.name], dtype=part.dtype)
+            value: Array = np.ascontiguousarray(given[part.name], dtype=part.dtype)
             if value.size != np.prod(rows + part.shape):
                 raise ValueError(f"{self.spec.name}: {part.name} has shape {value.shape}, it takes {rows + part.shape}")
             parts[part.name] = value.reshape(rows + part.shape)

@@ -6,7 +6,18 @@ import numpy as np
 
 from velodrome.compiled import announced, count_bits, highest_bit, kernel, lowest_bit, rule
 
-__all__ = ["announced", "below", "count_bits", "draw", "highest_bit", "kernel", "lowest_bit", "mix", "rule", "seed_states"]
+__all__ = [
+    "announced",
+    "below",
+    "count_bits",
+    "draw",
+    "highest_bit",
+    "kernel",
+    "lowest_bit",
+    "mix",
+    "rule",
+    "seed_states",
+]
 
 
 @rule

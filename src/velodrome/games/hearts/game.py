@@ -34,9 +34,9 @@ class Hearts(Game):
     - `hearts_before_queen`: with nothing but hearts and the queen of spades, hearts may be led
       (`can_lead_hearts_instead_of_qs`).
 
-    `observation` is "compact" (the view `bits`; `features` too if `dense`). `forced="played"` makes decisions that leave one legal card
-    without asking, which changes nothing but the number of steps. `reward` is minus the points, at the end of the
-    "deal" or, as far as they are known, after each "trick".
+    `observation` is "compact" (the view `bits`; also as numbers in `features` if `dense`). `forced="played"` makes
+    decisions that leave one legal card without asking, which changes nothing but the number of steps. `reward` is
+    minus the points: all at the end of the "deal", or after each "trick" as far as they are known then.
     """
 
     record: ClassVar[np.dtype[Any]] = RECORD
@@ -82,14 +82,17 @@ class Hearts(Game):
         super().__init__(spec_of(observation, dense, settings), games, seed, threads, first, duplicate)
 
     def seed_records(self, seed: int, start: Array, luck: Array) -> None:
+        """Deals draw on one random state, bots on the other."""
         seed_states(seed, start, self.records["deals"])
         seed_states(seed ^ LUCK, luck, self.records["luck"])
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
+        """Shuffle and deal where marked."""
         play.deal(self.records, lo, hi, which, self._rules, self._play_forced, self.rewards, self.ended, self.cut)
         self.look(lo, hi)
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
+        """Pass or play a card in every game."""
         refused = play.play(
             self.records,
             lo,
@@ -106,6 +109,7 @@ class Hearts(Game):
         return int(refused)
 
     def look(self, lo: int, hi: int) -> None:
+        """Write whose turn it is and what that seat sees."""
         seen = self.views
         views.look(self.records, lo, hi, self._rules, self.seat[:, 0], self.acting[:, 0], seen["legal"][:, 0])
         words, others = seen["bits"].view(np.uint64)[:, 0], seen["others"].view(np.uint32)[:, 0]
@@ -114,6 +118,7 @@ class Hearts(Game):
             views.spread_bits(seen["bits"][:, 0], lo, hi, seen["features"][:, 0])
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
+        """Ask a bot."""
         bots.advise(bots.BOTS.index(name), self.records, lo, hi, self._rules, action["card"][:, 0])
 
 

@@ -172,12 +172,12 @@ def write_compact(game, rules, words):  # type: ignore[no-untyped-def]
     unseen = ALL & ~(hand | gone | passed_on)
     threats = EMPTY
     for away in range(1, SEATS):
-        other = (seat + away) % SEATS
+        opponent = (seat + away) % SEATS
         known = passed_on if game.direction == away else EMPTY
-        may_hold = (unseen & ~cards_of_suits(game.void[other])) | known
+        may_hold = (unseen & ~cards_of_suits(game.void[opponent])) | known
         if away <= SEATS - 1 - placed:
             threats |= may_hold
-        words[4 + away] = played_by(game, other) | taken_flags(game.taken[other])
+        words[4 + away] = played_by(game, opponent) | taken_flags(game.taken[opponent])
         words[7 + away] = may_hold | opponent_flags(game, seat, away, may_hold, known)
     would_win = EMPTY if passing(game) else legal
     if placed:
