@@ -51,7 +51,7 @@ class Actions:
     def sample(
         self, outputs: Outputs, views: Mapping[str, Tensor], generator: torch.Generator, greedy: bool = False
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """An action per row and its log-probability `[rows]`; `greedy` takes the likeliest (box, simplex: the centre)."""
+        """An action per row and its log-probability `[rows]`; `greedy` takes the likeliest (of numbers, the centre)."""
         action: dict[str, Tensor] = {}
         total: Tensor | None = None
         for part in self.parts:

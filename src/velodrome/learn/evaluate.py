@@ -1,0 +1,254 @@
+"""How well someone plays: one figure with its standard error, for any game and any player.
+
+Every game counts once: game number n of an evaluation is a slot of its own, seeded by n, played from its start to its
+end and never again. So short games are not over-represented, nobody's memory outlives a game, and the result depends
+on the seed alone, not on how many games are played side by side or on how many threads.
+
+Where `spec.duplicate` is D > 1, each start is played D times with the hero in another seat; the standard error is then
+taken over starts, since games of one start are not independent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from velodrome.games import make
+from velodrome.games.game import Array, Box, Game, Simplex, Spec
+from velodrome.learn.actions import Actions
+from velodrome.learn.trainer import Memory, Policy, Trainer, Views
+
+Player = Policy | Trainer | str
+"""Who plays: a policy, a trainer (as it now stands), or a bot of the game by name."""
+Maker = Callable[..., Game]
+
+_BLOCK_BYTES = 64 * 2**20
+_LARGEST_BLOCK = 4096
+_LARGE = 100.0
+"""A raw output so large that the distribution it stands for is flat."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A player's score against an opponent."""
+
+    score: float
+    stderr: float
+    score_name: str
+    better: str
+    episodes: int
+    """Different starts."""
+    duplicate: int
+    """Games played from each start, the hero in another seat each time."""
+    by_role: dict[str, float]
+    """The mean score in each role, where the game has roles."""
+    game_steps: int
+    decisions: int
+    """Of the hero."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(
+    hero: Player,
+    game: Game | str | Maker,
+    against: Player | None = None,
+    *,
+    episodes: int = 1000,
+    seed: int = 0,
+    greedy: bool = False,
+    threads: int = 1,
+    device: str = "cpu",
+) -> Evaluation:
+    """Play `episodes` starts, `hero` in one seat and `against` in all others, or `hero` in all seats without it.
+
+    `game` is a game to play the like of, its name, or a function that makes it. `greedy` is for trainers, which are
+    asked for a policy of that kind; `device` is where policies want their views.
+    """
+    if episodes < 2:
+        raise ValueError(f"episodes={episodes}: a standard error needs at least two")
+    maker = maker_of(game)
+    spec = maker(games=1, seed=seed).spec
+    if against is not None and spec.seats == 1:
+        raise ValueError(f"{spec.name} has one seat: there is nobody to play against")
+    duplicate = spec.duplicate if against is not None else 1
+    block = max(1, _games_side_by_side(spec) // duplicate)
+    blocks = []
+    for first in range(0, episodes, block):
+        starts = min(block, episodes - first)
+        slots = maker(
+            games=starts * duplicate, seed=seed, threads=threads, first=first * duplicate, duplicate=duplicate > 1
+        )
+        players = [_seated(player, slots, greedy, device, seed, first) for player in (hero, against) if player is not None]
+        blocks.append(_play(slots, players, first * duplicate))
+    return _summary(spec, blocks, episodes, duplicate)
+
+
+def maker_of(game: Game | str | Maker) -> Maker:
+    """A function `(games, seed, threads, first, duplicate) -> Game` for more of the same game."""
+    if isinstance(game, str):
+        return lambda **options: make(game, **options)
+    if isinstance(game, Game):
+        kind, settings = type(game), dict(game.spec.settings)
+        return lambda **options: kind(**(settings | options))
+    return game
+
+
+def _games_side_by_side(spec: Spec) -> int:
+    """As many as fill a modest memory. It depends on the game alone, because a sampled action depends on the rows
+    beside it through the shared generator."""
+    row = sum(math.prod(view.shape) * np.dtype(view.dtype).itemsize for view in spec.views.values())
+    return max(1, min(_LARGEST_BLOCK, _BLOCK_BYTES // max(1, row * spec.deciders)))
+
+
+@dataclass
+class _Played:
+    """What a block of games came to, `hero [games, seats]` marking the hero's seats."""
+
+    outcome: Array
+    hero: Array
+    game_steps: int
+    decisions: int
+
+
+def _play(game: Game, players: list[_Seated], first: int) -> _Played:
+    """Play every slot once to its end. The first player is the hero, seated by the number of the game."""
+    hero = np.ones((game.games, game.spec.seats), np.bool_)
+    if len(players) > 1:
+        hero = (first + np.arange(game.games))[:, None] % game.spec.seats == np.arange(game.spec.seats)
+    outcome = np.zeros(hero.shape)
+    live = np.ones(game.games, np.bool_)
+    steps = decisions = 0
+    while live.any():
+        rows = live[:, None] & game.acting
+        heros = np.take_along_axis(hero, game.seat, 1)
+        action = players[0].decide(rows & heros)
+        for rival in players[1:]:
+            others = rival.decide(rows & ~heros)
+            action = {name: np.where(_wide(heros, part), part, others[name]) for name, part in action.items()}
+        steps += int(live.sum())
+        decisions += int((rows & heros).sum())
+        game.step(action)
+        over = live & (game.ended | game.cut)
+        outcome[over] = game.outcome[over]
+        live &= ~over
+    return _Played(outcome, hero, steps, decisions)
+
+
+def _wide(mask: Array, like: Array) -> Array:
+    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
+
+
+def _summary(spec: Spec, blocks: list[_Played], episodes: int, duplicate: int) -> Evaluation:
+    outcome, hero = np.concatenate([b.outcome for b in blocks]), np.concatenate([b.hero for b in blocks])
+    per_game = (outcome * hero).sum(1) / hero.sum(1)
+    per_start = per_game.reshape(episodes, duplicate).mean(1)
+    roles = np.array(spec.roles)
+    by_role = {
+        str(role): float(outcome[:, roles == role][hero[:, roles == role]].mean())
+        for role in np.unique(roles).tolist()
+        if hero[:, roles == role].any()
+    }
+    return Evaluation(
+        score=float(per_start.mean()),
+        stderr=float(per_start.std(ddof=1) / math.sqrt(episodes)),
+        score_name=spec.score.name,
+        better=spec.score.better,
+        episodes=episodes,
+        duplicate=duplicate,
+        by_role=by_role,
+        game_steps=sum(b.game_steps for b in blocks),
+        decisions=sum(b.decisions for b in blocks),
+    )
+
+
+# -- players ------------------------------------------------------------------------------------------------------
+
+
+class _Seated:
+    """A player at the tables of one game: decides in the rows that are given, leaves zeros elsewhere."""
+
+    def decide(self, rows: Array) -> dict[str, Array]:
+        raise NotImplementedError
+
+
+def _seated(player: Player, game: Game, greedy: bool, device: str, seed: int, first: int) -> _Seated:
+    if isinstance(player, str):
+        if player == "random" and player not in game.spec.bots:
+            player = RandomPolicy(game.spec)
+        else:
+            return _Bot(player, game)
+    policy = player.policy(greedy) if hasattr(player, "policy") else player
+    generator = torch.Generator(device).manual_seed(int(np.random.SeedSequence([seed, first]).generate_state(1)[0]))
+    return _Acting(policy, game, generator, device)
+
+
+class _Bot(_Seated):
+    def __init__(self, name: str, game: Game):
+        self.name, self.game = name, game
+
+    def decide(self, rows: Array) -> dict[str, Array]:
+        return self.game.bot(self.name)
+
+
+class _Acting(_Seated):
+    """A policy, with a memory for each seat of each game."""
+
+    def __init__(self, policy: Policy, game: Game, generator: torch.Generator, device: str):
+        self.policy, self.game, self.generator, self.device = policy, game, generator, device
+        self.memory = policy.start(game.games * game.spec.seats)
+
+    @torch.no_grad()
+    def decide(self, rows: Array) -> dict[str, Array]:
+        game = self.game
+        action = {
+            part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in game.spec.action
+        }
+        which = np.flatnonzero(rows)
+        if which.size:
+            seat = game.seat.reshape(-1)[which]
+            trajectory = torch.from_numpy(which // game.spec.deciders * game.spec.seats + seat).to(self.device)
+            remembered = {name: value[trajectory] for name, value in self.memory.items()}
+            chosen, after = self.policy.act(self._views(which, seat), remembered, self.generator)
+            for name, value in after.items():
+                self.memory[name][trajectory] = value
+            for name, value in chosen.items():
+                action[name][which] = value.cpu().numpy()
+        return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
+
+    def _views(self, which: Array, seat: Array) -> dict[str, Tensor]:
+        views = {"seat": torch.from_numpy(seat).to(self.device)}
+        for name, view in self.game.spec.views.items():
+            if not view.private:
+                rows = self.game.views[name].reshape(-1, *view.shape)[which]
+                views[name] = torch.from_numpy(rows).to(self.device)
+        return views
+
+
+class RandomPolicy:
+    """Plays anything legal with equal chance: an opponent that every game has."""
+
+    def __init__(self, spec: Spec):
+        self.actions = Actions(spec.action)
+        self.raw = dict.fromkeys(self.actions.heads, 0.0)
+        for part in spec.action:
+            if isinstance(part, Box):
+                self.raw[f"{part.name}.log_std"] = _LARGE
+            if isinstance(part, Simplex):
+                self.raw[part.name] = -_LARGE
+
+    def start(self, rows: int) -> Memory:
+        return {}
+
+    def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
+        """The action, and nothing remembered."""
+        seat = views["seat"]
+        outputs = {name: torch.full((len(seat), n), self.raw[name], device=seat.device) for name, n in self.actions.heads.items()}
+        return self.actions.sample(outputs, views, generator)[0], {}
