@@ -7,13 +7,30 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from velodrome.games.game import Array, Choice, Game, Score, Spec, View
-from velodrome.games.hearts import bots, play, views
+from velodrome.games.hearts import bots, openspiel, play, views
 from velodrome.games.hearts.rules import ACROSS, CARDS, CYCLE, DRAWN, LEFT, NO_PASS, RECORD, RIGHT, SEATS, Rules
 from velodrome.games.kernel import seed_states
 
 DIRECTIONS = {"drawn": DRAWN, "cycle": CYCLE, "none": NO_PASS, "left": LEFT, "across": ACROSS, "right": RIGHT}
 LUCK = 0x4C55434B
 """Keeps a game's luck apart from its deals when both are seeded with the same number."""
+
+LEGAL = View((CARDS,), np.bool_, 0, 1, "which cards may be passed or played")
+VIEWS = {
+    "compact": {
+        "bits": View((views.COMPACT_FEATURES // 8,), np.uint8, 0, 255, "the compact observation, packed"),
+        "others": View((-(-views.OTHERS_BITS // 8),), np.uint8, 0, 255, "the other hands, packed", private=True),
+    },
+    "openspiel": {"cards": View((openspiel.FEATURES,), np.float32, 0, 1, "OpenSpiel's information state")},
+    "openspiel-indices": {
+        "cards": View((openspiel.MOST_SET,), np.int16, 0, openspiel.NOTHING, "the features that are set"),
+    },
+    "openspiel-history": {
+        "cards": View((openspiel.MOMENTS, openspiel.MOST_SET), np.int16, 0, openspiel.NOTHING, "the same, in the past"),
+        "past": View((openspiel.MOMENTS,), np.bool_, 0, 1, "which of these moments exist"),
+    },
+}
+"""What each observation shows."""
 
 
 class Hearts(Game):
@@ -34,7 +51,17 @@ class Hearts(Game):
     - `hearts_before_queen`: with nothing but hearts and the queen of spades, hearts may be led
       (`can_lead_hearts_instead_of_qs`).
 
-    `observation` is "compact" (the view `bits`; also as numbers in `features` if `dense`). `forced="played"` makes
+    `observation` is one of
+
+    - "compact": seat-relative features, packed into the view `bits` (`compact_layout` says where what lies); with
+      `dense` also as numbers in `features`. The private view `others` holds the three other hands, the left one
+      first, packed as well.
+    - "openspiel": OpenSpiel's information state in the view `cards`.
+    - "openspiel-indices": its set features as a list in `cards`, padded with 5088.
+    - "openspiel-history": such lists for the last five decisions of the seat, the newest last, and which of them
+      exist in `past`. Decisions that `forced="played"` made for the seat are among them.
+
+    `forced="played"` makes
     decisions that leave one legal card without asking, which changes nothing but the number of steps. `reward` is
     minus the points: all at the end of the "deal", or after each "trick" as far as they are known then.
     """
@@ -48,7 +75,7 @@ class Hearts(Game):
         threads: int = 1,
         first: int = 0,
         duplicate: bool = False,
-        observation: Literal["compact"] = "compact",
+        observation: Literal["compact", "openspiel", "openspiel-indices", "openspiel-history"] = "compact",
         dense: bool = False,
         forced: Literal["asked", "played"] = "asked",
         reward: Literal["deal", "trick"] = "deal",
@@ -61,7 +88,7 @@ class Hearts(Game):
         queen_breaks_hearts: bool = True,
         hearts_before_queen: bool = False,
     ):
-        check("observation", observation, ("compact",))
+        check("observation", observation, VIEWS)
         check("forced", forced, ("asked", "played"))
         check("reward", reward, ("deal", "trick"))
         check("pass_direction", pass_direction, DIRECTIONS)
@@ -77,6 +104,11 @@ class Hearts(Game):
         )
         self._play_forced = forced == "played"
         self._charge_by_trick = reward == "trick"
+        if dense and observation != "compact":
+            raise ValueError('hearts: dense is for the compact observation; "openspiel" is dense, the others are lists')
+        self._shown: Array | None = None
+        if observation == "openspiel":
+            self._shown = np.full((games, openspiel.MOST_SET), openspiel.NOTHING, np.int16)
         settings = dict(self._rules._asdict(), pass_direction=pass_direction, forced=forced, reward=reward)
         settings |= {"observation": observation, "dense": dense}
         super().__init__(spec_of(observation, dense, settings), games, seed, threads, first, duplicate)
@@ -112,10 +144,21 @@ class Hearts(Game):
         """Write whose turn it is and what that seat sees."""
         seen = self.views
         views.look(self.records, lo, hi, self._rules, self.seat[:, 0], self.acting[:, 0], seen["legal"][:, 0])
-        words, others = seen["bits"].view(np.uint64)[:, 0], seen["others"].view(np.uint32)[:, 0]
-        views.look_compact(self.records, lo, hi, self._rules, words, others)
+        if "bits" in seen:
+            words, others = seen["bits"].view(np.uint64)[:, 0], seen["others"].view(np.uint32)[:, 0]
+            views.look_compact(self.records, lo, hi, self._rules, words, others)
         if "features" in seen:
             views.spread_bits(seen["bits"][:, 0], lo, hi, seen["features"][:, 0])
+        if "cards" in seen:
+            self._look_openspiel(lo, hi, seen["cards"][:, 0])
+
+    def _look_openspiel(self, lo: int, hi: int, cards: Array) -> None:
+        if self._shown is not None:
+            openspiel.look_dense(self.records, lo, hi, self._rules, self._shown, cards)
+        elif "past" in self.views:
+            openspiel.look_history(self.records, lo, hi, self._rules, cards, self.views["past"][:, 0])
+        else:
+            openspiel.look_indices(self.records, lo, hi, self._rules, cards)
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Ask a bot."""
@@ -130,12 +173,7 @@ def check(option: str, value: str, known: Any) -> None:
 
 def spec_of(observation: str, dense: bool, settings: dict[str, Any]) -> Spec:
     """The declaration of a game with this observation."""
-    seen = {"legal": View((CARDS,), np.bool_, 0, 1, "which cards may be passed or played")}
-    if observation == "compact":
-        seen["bits"] = View((views.COMPACT_FEATURES // 8,), np.uint8, 0, 255, "the compact observation, packed")
-        seen["others"] = View(
-            ((views.OTHERS_BITS + 7) // 8,), np.uint8, 0, 255, "the other hands, packed", private=True
-        )
+    seen = {"legal": LEGAL, **VIEWS[observation]}
     if dense:
         seen["features"] = View((views.COMPACT_FEATURES,), np.float32, 0, 1, "the compact observation")
     return Spec(
