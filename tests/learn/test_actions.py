@@ -65,7 +65,7 @@ def test_box_equals_scipys_cut_normal() -> None:
     action, log_prob = actions.sample(outputs, views, generator())
     again, entropy = actions.log_prob_and_entropy(outputs, action, views)
     centre = 1 + 2 * np.tanh(outputs["aim"].double().numpy())
-    std = 2 * np.exp(4 * np.tanh(outputs["aim.log_std"].double().numpy() / 4))
+    std = 2 * (0.01 + 0.99 * outputs["aim.spread"].double().sigmoid().numpy())
     oracle = stats.truncnorm((-1 - centre) / std, (3 - centre) / std, centre, std)
     np.testing.assert_allclose(log_prob, oracle.logpdf(action["aim"].numpy()).sum(-1), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(again, log_prob, rtol=1e-5, atol=1e-5)
@@ -86,7 +86,7 @@ def test_frequencies_are_the_probabilities() -> None:
         part = next(part for part in PARTS if part.name == name)
         mean = reference(part, outputs, views).mean[0]
         torch.testing.assert_close(seen[name].float().mean(0), mean, rtol=0, atol=0.02)
-    centre, std = 1 + 2 * outputs["aim"][0].tanh(), 2 * (4 * (outputs["aim.log_std"][0] / 4).tanh()).exp()
+    centre, std = 1 + 2 * outputs["aim"][0].tanh(), 2 * (0.01 + 0.99 * outputs["aim.spread"][0].sigmoid())
     for n in range(2):
         oracle = stats.truncnorm((-1 - centre[n]) / std[n], (3 - centre[n]) / std[n], centre[n], std[n])
         assert stats.kstest(seen["aim"][:, n].numpy(), oracle.cdf).pvalue > 1e-4

@@ -4,7 +4,8 @@ A net gives raw numbers `[rows, n]` under each part's name (`Actions.heads` says
 
 - `Choice`: logits; `Bits`: one logit a bit. What the mask forbids has probability zero.
 - `Box`: a normal distribution cut off at the part's bounds, so that an action is what was scored and nothing is
-  clipped. The name holds its centre before a tanh onto the bounds; `name.log_std` its spread, in halves of the range.
+  clipped. The name holds its centre before a tanh onto the bounds; `name.spread` its standard deviation before a
+  sigmoid onto 1 % to 100 % of half the range. Wider ones look all alike, and then the centre would get no gradient.
 - `Simplex`: a Dirichlet distribution; its concentrations are 1 + softplus of the raw numbers, so its density is finite.
 
 All of it is computed in fp32, whatever the net's precision. A row whose mask allows nothing is a uniform choice that
@@ -26,7 +27,7 @@ from velodrome.games.game import Bits, Box, Choice, Part, Simplex
 FORBIDDEN = -1e9
 """The logit of what may not be done: exp of it is zero, yet zero times it is not NaN, as with minus infinity."""
 _GRAINS = 2**24
-_WIDEST_LOG_STD = 4.0
+_NARROWEST = 0.01
 _ROOT_2 = math.sqrt(2.0)
 _LOG_ROOT_2_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -46,7 +47,7 @@ class Actions:
             if isinstance(part, Box):
                 if not math.isfinite(part.low) or not math.isfinite(part.high):
                     raise ValueError(f"action part {part.name}: bounds {part.low}..{part.high} must be finite")
-                self.heads[f"{part.name}.log_std"] = part.n
+                self.heads[f"{part.name}.spread"] = part.n
 
     def sample(
         self, outputs: Outputs, views: Mapping[str, Tensor], generator: torch.Generator, greedy: bool = False
@@ -141,10 +142,7 @@ class _CutNormal:
         half = 0.5 * (part.high - part.low)
         self.low, self.high = part.low, part.high
         self.centre = part.low + half * (1.0 + outputs[part.name].float().tanh())
-        # Smoothly bounded, because a hard limit has no gradient back
-        log_std = _WIDEST_LOG_STD * (outputs[f"{part.name}.log_std"].float() / _WIDEST_LOG_STD).tanh()
-        self.log_std = (log_std + math.log(half)).expand_as(self.centre)
-        self.std = self.log_std.exp()
+        self.std = half * (_NARROWEST + (1.0 - _NARROWEST) * outputs[f"{part.name}.spread"].float().sigmoid())
         self.below = (self.low - self.centre) / self.std
         self.above = (self.high - self.centre) / self.std
         self.erf_below = torch.erf(self.below / _ROOT_2)
@@ -158,11 +156,11 @@ class _CutNormal:
 
     def log_prob(self, point: Tensor) -> Tensor:
         deviation = (point - self.centre) / self.std
-        return (-0.5 * deviation**2 - self.log_std - _LOG_ROOT_2_PI - self.mass.log()).sum(-1)
+        return (-0.5 * deviation**2 - self.std.log() - _LOG_ROOT_2_PI - self.mass.log()).sum(-1)
 
     def entropy(self) -> Tensor:
         edges = self.below * _density(self.below) - self.above * _density(self.above)
-        return (0.5 + _LOG_ROOT_2_PI + self.log_std + self.mass.log() + 0.5 * edges / self.mass).sum(-1)
+        return (0.5 + _LOG_ROOT_2_PI + self.std.log() + self.mass.log() + 0.5 * edges / self.mass).sum(-1)
 
 
 def _density(deviation: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,6 @@ Maker = Callable[..., Game]
 
 _BLOCK_BYTES = 64 * 2**20
 _LARGEST_BLOCK = 4096
-_LARGE = 100.0
-"""A raw output so large that the distribution it stands for is flat."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Evaluation:
     """Of the hero."""
 
     def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON object."""
         return asdict(self)
 
 
@@ -69,8 +69,8 @@ def evaluate(
 ) -> Evaluation:
     """Play `episodes` starts, `hero` in one seat and `against` in all others, or `hero` in all seats without it.
 
-    `game` is a game to play the like of, its name, or a function that makes it. `greedy` is for trainers, which are
-    asked for a policy of that kind; `device` is where policies want their views.
+    `game` is a game to play more of, its name, or a function that makes it. `greedy` is for trainers, which are asked
+    for a policy of that kind. `device` is where policies compute, so where they want their random numbers.
     """
     if episodes < 2:
         raise ValueError(f"episodes={episodes}: a standard error needs at least two")
@@ -82,23 +82,18 @@ def evaluate(
     block = max(1, _games_side_by_side(spec) // duplicate)
     blocks = []
     for first in range(0, episodes, block):
-        starts = min(block, episodes - first)
-        slots = maker(
-            games=starts * duplicate, seed=seed, threads=threads, first=first * duplicate, duplicate=duplicate > 1
-        )
-        players = [_seated(player, slots, greedy, device, seed, first) for player in (hero, against) if player is not None]
-        blocks.append(_play(slots, players, first * duplicate))
+        games, number = min(block, episodes - first) * duplicate, first * duplicate
+        slots = maker(games=games, seed=seed, threads=threads, first=number, duplicate=duplicate > 1)
+        players = [_seated(player, slots, greedy, device) for player in (hero, against) if player is not None]
+        blocks.append(_play(slots, players))
     return _summary(spec, blocks, episodes, duplicate)
 
 
 def maker_of(game: Game | str | Maker) -> Maker:
     """A function `(games, seed, threads, first, duplicate) -> Game` for more of the same game."""
     if isinstance(game, str):
-        return lambda **options: make(game, **options)
-    if isinstance(game, Game):
-        kind, settings = type(game), dict(game.spec.settings)
-        return lambda **options: kind(**(settings | options))
-    return game
+        return partial(make, game)
+    return game.again if isinstance(game, Game) else game
 
 
 def _games_side_by_side(spec: Spec) -> int:
@@ -118,11 +113,11 @@ class _Played:
     decisions: int
 
 
-def _play(game: Game, players: list[_Seated], first: int) -> _Played:
+def _play(game: Game, players: list[_Seated]) -> _Played:
     """Play every slot once to its end. The first player is the hero, seated by the number of the game."""
     hero = np.ones((game.games, game.spec.seats), np.bool_)
     if len(players) > 1:
-        hero = (first + np.arange(game.games))[:, None] % game.spec.seats == np.arange(game.spec.seats)
+        hero = (game.first + np.arange(game.games))[:, None] % game.spec.seats == np.arange(game.spec.seats)
     outcome = np.zeros(hero.shape)
     live = np.ones(game.games, np.bool_)
     steps = decisions = 0
@@ -179,15 +174,12 @@ class _Seated:
         raise NotImplementedError
 
 
-def _seated(player: Player, game: Game, greedy: bool, device: str, seed: int, first: int) -> _Seated:
+def _seated(player: Player, game: Game, greedy: bool, device: str) -> _Seated:
+    if isinstance(player, str) and (player in game.spec.bots or player != "random"):
+        return _Bot(player, game)
     if isinstance(player, str):
-        if player == "random" and player not in game.spec.bots:
-            player = RandomPolicy(game.spec)
-        else:
-            return _Bot(player, game)
-    policy = player.policy(greedy) if hasattr(player, "policy") else player
-    generator = torch.Generator(device).manual_seed(int(np.random.SeedSequence([seed, first]).generate_state(1)[0]))
-    return _Acting(policy, game, generator, device)
+        return _Acting(RandomPolicy(game.spec), game, "cpu")
+    return _Acting(player.policy(greedy) if hasattr(player, "policy") else player, game, device)
 
 
 class _Bot(_Seated):
@@ -201,34 +193,32 @@ class _Bot(_Seated):
 class _Acting(_Seated):
     """A policy, with a memory for each seat of each game."""
 
-    def __init__(self, policy: Policy, game: Game, generator: torch.Generator, device: str):
-        self.policy, self.game, self.generator, self.device = policy, game, generator, device
+    def __init__(self, policy: Policy, game: Game, device: str):
+        self.policy, self.game = policy, game
+        seed = np.random.SeedSequence([game.seed, game.first]).generate_state(1)
+        self.generator = torch.Generator(device).manual_seed(int(seed[0]))
         self.memory = policy.start(game.games * game.spec.seats)
 
     @torch.no_grad()
     def decide(self, rows: Array) -> dict[str, Array]:
-        game = self.game
-        action = {
-            part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in game.spec.action
-        }
-        which = np.flatnonzero(rows)
+        spec, which = self.game.spec, np.flatnonzero(rows)
+        action: dict[str, Array] = {part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in spec.action}
         if which.size:
-            seat = game.seat.reshape(-1)[which]
-            trajectory = torch.from_numpy(which // game.spec.deciders * game.spec.seats + seat).to(self.device)
+            views = self._views(which)
+            trajectory = torch.from_numpy(which // spec.deciders * spec.seats) + views["seat"]
             remembered = {name: value[trajectory] for name, value in self.memory.items()}
-            chosen, after = self.policy.act(self._views(which, seat), remembered, self.generator)
+            chosen, after = self.policy.act(views, remembered, self.generator)
             for name, value in after.items():
                 self.memory[name][trajectory] = value
-            for name, value in chosen.items():
-                action[name][which] = value.cpu().numpy()
+            for name, part in chosen.items():
+                action[name][which] = part.cpu().numpy()
         return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
 
-    def _views(self, which: Array, seat: Array) -> dict[str, Tensor]:
-        views = {"seat": torch.from_numpy(seat).to(self.device)}
+    def _views(self, which: Array) -> dict[str, Tensor]:
+        views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
         for name, view in self.game.spec.views.items():
             if not view.private:
-                rows = self.game.views[name].reshape(-1, *view.shape)[which]
-                views[name] = torch.from_numpy(rows).to(self.device)
+                views[name] = torch.from_numpy(self.game.views[name].reshape(-1, *view.shape)[which])
         return views
 
 
@@ -237,18 +227,18 @@ class RandomPolicy:
 
     def __init__(self, spec: Spec):
         self.actions = Actions(spec.action)
-        self.raw = dict.fromkeys(self.actions.heads, 0.0)
-        for part in spec.action:
-            if isinstance(part, Box):
-                self.raw[f"{part.name}.log_std"] = _LARGE
-            if isinstance(part, Simplex):
-                self.raw[part.name] = -_LARGE
 
     def start(self, rows: int) -> Memory:
+        """Nothing to remember."""
         return {}
 
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
         """The action, and nothing remembered."""
-        seat = views["seat"]
-        outputs = {name: torch.full((len(seat), n), self.raw[name], device=seat.device) for name, n in self.actions.heads.items()}
-        return self.actions.sample(outputs, views, generator)[0], {}
+        rows = len(views["seat"])
+        even = {part.name: -100.0 for part in self.actions.parts if isinstance(part, Simplex)}
+        outputs = {name: torch.full((rows, n), even.get(name, 0.0)) for name, n in self.actions.heads.items()}
+        action, _ = self.actions.sample(outputs, views, generator)
+        for part in self.actions.parts:
+            if isinstance(part, Box):
+                action[part.name].uniform_(part.low, part.high, generator=generator)
+        return action, {}
