@@ -126,6 +126,12 @@ def played_by(game, seat):  # type: ignore[no-untyped-def]
 
 
 @rule
+def played_cards(game):  # type: ignore[no-untyped-def]
+    """All cards that have been played."""
+    return game.taken[0] | game.taken[1] | game.taken[2] | game.taken[3] | game.trick
+
+
+@rule
 def deal_cards(game, rules):  # type: ignore[no-untyped-def]
     """Shuffle and start the next deal."""
     state = game.deals

@@ -21,6 +21,7 @@ from velodrome.games.hearts.rules import (
     over,
     passing,
     played_by,
+    played_cards,
     suit_set,
 )
 from velodrome.games.kernel import count_bits, kernel, rule
@@ -165,9 +166,7 @@ def write_compact(game, rules, words):  # type: ignore[no-untyped-def]
     placed = game.plays % SEATS
     hand = game.hand[seat]
     legal = legal_cards(game, rules)
-    gone = EMPTY
-    for other in range(SEATS):
-        gone |= played_by(game, other)
+    gone = played_cards(game)
     passed_on = game.given[seat] & ~gone
     unseen = ALL & ~(hand | gone | passed_on)
     threats = EMPTY
