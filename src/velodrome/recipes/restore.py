@@ -1,0 +1,69 @@
+"""From names and run folders to trainers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from velodrome.learn.session import seed_everything
+from velodrome.learn.trainer import Trainer
+from velodrome.mistake import Mistake, callers_mistake
+from velodrome.recipes.recipe import Recipe, find
+from velodrome.runs.checkpoint import Checkpoint
+from velodrome.runs.run import Config, Run
+from velodrome.runs.settings import settings_from_json
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trainer as a run's newest whole checkpoint left it."""
+
+    trainer: Trainer
+    config: Config
+    checkpoint: Checkpoint
+
+
+def build(recipe: Recipe, settings: Any, seed: int, device: str) -> Trainer:
+    """A new trainer; what the recipe refuses is the caller's mistake."""
+    refuse_missing_device(device)
+    seed_everything(seed)
+    with callers_mistake():
+        return recipe.build(settings, seed, device)
+
+
+def build_from(config: Config, device: str | None = None) -> Trainer:
+    """The trainer that a run began with."""
+    with callers_mistake():
+        recipe = find(config.recipe)
+    settings = settings_from_json(recipe.settings, config.settings)
+    torch.set_num_threads(config.threads)
+    return build(recipe, settings, config.seed, device or config.device)
+
+
+def restore(folder: Path, device: str | None = None) -> Restored:
+    """The agent of a run, to be looked at: the run's folder is left as it is."""
+    run = Run(folder)
+    config = run.read_config()
+    checkpoint = run.checkpoints.newest()
+    if checkpoint is None:
+        raise Mistake(f"{folder} has no checkpoint yet; train it for longer")
+    trainer = build_from(config, device)
+    try:
+        trainer.load(checkpoint.state["trainer"])
+    except RuntimeError as error:
+        if device in (None, config.device):
+            raise
+        # Random states of one kind of device do not fit another.
+        raise Mistake(f"{folder} was trained on {config.device}; leave out --device {device}") from error
+    return Restored(trainer, config, checkpoint)
+
+
+def refuse_missing_device(device: str) -> None:
+    """Raise a `Mistake` if torch cannot compute on `device` here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise Mistake(f"--device {device} is not to be had here; use --device cpu") from error

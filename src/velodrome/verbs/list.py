@@ -1,0 +1,56 @@
+"""`velodrome list`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from velodrome.games import GAMES, make
+from velodrome.recipes.recipe import RECIPES, find
+from velodrome.verbs.answer import Answer
+from velodrome.verbs.flags import parse
+
+
+@dataclass(frozen=True)
+class List:
+    """Recipes, games, nets and bots there are."""
+
+    json: bool = False
+    """Answer with one JSON document."""
+
+
+def list(arguments: Sequence[str]) -> Answer:
+    """Everything that has a name."""
+    parse("list", List, arguments)
+    recipes = [_recipe(name) for name in RECIPES]
+    games = [_game(name) for name in GAMES]
+    document = {"recipes": recipes, "games": games, "nets": _nets()}
+    lines = ["recipes"]
+    lines += [f"  {one['name']:<24}{one['says']} ({one['source']})" for one in recipes]
+    lines += ["games"]
+    lines += [
+        f"  {one['name']:<24}{one['seats']} seats; {one['score_name']}, {one['better']} is better; "
+        f"bots: {', '.join(one['bots'])}"
+        for one in games
+    ]
+    lines += ["nets", *(f"  {name}" for name in document["nets"])]
+    return Answer(document, "\n".join(lines))
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    recipe = find(name)
+    return {"name": recipe.name, "says": recipe.says, "source": recipe.source}
+
+
+def _game(name: str) -> dict[str, Any]:
+    spec = make(name).spec
+    score = {"score_name": spec.score.name, "better": spec.score.better}
+    return {"name": name, "seats": spec.seats, **score, "bots": builtins.list(spec.bots)}
+
+
+def _nets() -> builtins.list[str]:
+    from velodrome.nets import NETS
+
+    return builtins.list(NETS)
