@@ -159,7 +159,7 @@ class Meadow(Game):
 
 
 class Recalling(nn.Module):
-    """A GRU over what a seat has seen; sequences are `[steps, rows, ...]`."""
+    """A GRU over what a seat has seen, in sequences `[steps, rows, ...]`."""
 
     def __init__(self, heads: dict[str, int]):
         super().__init__()
@@ -168,13 +168,13 @@ class Recalling(nn.Module):
         self.remember = nn.GRUCell(64, 32)
         self.decide = nn.Linear(32, sum(heads.values()))
 
-    def forward(self, views: Views, hidden: Tensor, goes_on: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
-        """The outputs at every step; the memory is wiped where `goes_on [steps, rows]` is 0."""
+    def forward(self, views: Views, hidden: Tensor, fresh: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor]:
+        """The outputs at every step, and the memory after the last; it is wiped where `fresh [steps, rows]`."""
         role = nn.functional.one_hot(views["seat"], SEATS)
         seen = self.see(torch.cat([views["meadow"].flatten(2), views["globals"], role], -1)).relu()
         steps = []
         for t, now in enumerate(seen):
-            hidden = self.remember(now, hidden if goes_on is None else hidden * goes_on[t, :, None])
+            hidden = self.remember(now, hidden if fresh is None else hidden.masked_fill(fresh[t, :, None], 0))
             steps.append(hidden)
         outputs = self.decide(torch.stack(steps)).split(list(self.heads.values()), -1)
         return dict(zip(self.heads, outputs, strict=True)), hidden
@@ -184,93 +184,94 @@ class Recalling(nn.Module):
 class RecallingPolicy:
     net: Recalling
     actions: Actions
+    device: str
     greedy: bool = False
 
     def start(self, rows: int) -> Memory:
         return {"hidden": torch.zeros(rows, 32)}
 
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
-        outputs, hidden = self.net({name: view[None] for name, view in views.items()}, memory["hidden"])
-        now = {name: output[0] for name, output in outputs.items()}
-        return self.actions.sample(now, views, generator, self.greedy)[0], {"hidden": hidden}
+        there = {name: view[None].to(self.device) for name, view in views.items()}
+        outputs, hidden = self.net(there, memory["hidden"].to(self.device))
+        action, _ = self.actions.sample(outputs, there, generator, self.greedy)
+        return {name: part[0].cpu() for name, part in action.items()}, {"hidden": hidden.cpu()}
 
 
 class Recaller:
-    """Plays a segment into replay memory, then learns to do what was done there: with a `teacher` all of it, without
+    """Plays a segment into replay memory, then learns to do what was done there: all of it with a `teacher`, without
     one the more, the better it went."""
 
-    def __init__(self, game: Game, net: Recalling, actions: Actions, seed: int, teacher: str | None, rate: float):
-        self.game, self.actions, self.teacher, self.nets = game, actions, teacher, {"net": net}
-        self.net, self.optimizer = net, torch.optim.Adam(net.parameters(), rate)
-        self.generator, self.replay = torch.Generator().manual_seed(seed), Segments()
-        self.memory, self.goes_on = self.policy().start(game.games * SEATS), torch.zeros(game.games * SEATS)
+    def __init__(self, game: Game, net: Recalling, seed: int, device: str, teacher: str | None, rate: float):
+        self.game, self.net, self.nets, self.teacher, self.device = game, net, {"net": net}, teacher, device
+        self.actions, self.replay = Actions(game.spec.action), Segments()
+        self.optimizer = torch.optim.Adam(net.parameters(), rate)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.memory = self.policy().start(game.games * SEATS)
+        self.fresh = torch.ones(game.games * SEATS, dtype=torch.bool)
 
     def policy(self, greedy: bool = False) -> RecallingPolicy:
-        return RecallingPolicy(self.net, self.actions, greedy)
+        return RecallingPolicy(self.net, self.actions, self.device, greedy)
 
-    def iterate(self, clock: Clock, keep: int = 16) -> Progress:
+    def iterate(self, clock: Clock) -> Progress:
         self.replay.append(self.collect(clock))
-        self.replay.drop(max(0, len(self.replay) - keep))
+        self.replay.drop(max(0, len(self.replay) - 16))
         for _ in range(8):
             with clock("learn.sample"):
-                chunk = self.replay[int(torch.randint(len(self.replay), (), generator=self.generator))]
+                which = int(torch.randint(len(self.replay), (), generator=self.generator, device=self.device))
+                chunk = {name: tensor.to(self.device) for name, tensor in self.replay[which].items()}
             with clock("learn.forward"):
-                outputs, _ = self.net(chunk, chunk["hidden"], chunk["goes_on"])
+                outputs, _ = self.net(chunk, chunk["hidden"], chunk["fresh"])
                 log_prob, entropy = self.actions.log_prob_and_entropy(outputs, chunk, chunk)
                 loss = -((log_prob * chunk["worth"] + 0.01 * entropy) * chunk["acting"]).mean()
             step(loss, self.optimizer, clock, clip=1.0)
         decisions = int(chunk["acting"].sum())
-        counts = Counts(self.game.games * len(chunk["seat"]), decisions, 8 * decisions)
+        counts = Counts(self.game.games * self.game.spec.longest, decisions, 8 * decisions)
         return Progress(counts, {"loss": loss.item(), "entropy": entropy.mean().item()})
 
     @torch.no_grad()
     def collect(self, clock: Clock) -> dict[str, Tensor]:
-        hidden, rows = self.memory["hidden"], []
-        for _ in range(self.game.spec.longest):
+        game, policy, before, rows = self.game, self.policy(), self.memory["hidden"], []
+        for _ in range(game.spec.longest):
             with clock("collect.encode"):
-                now = {name: torch.from_numpy(view).flatten(0, 1).clone() for name, view in self.game.views.items()}
-                now["seat"] = torch.from_numpy(self.game.seat).flatten().clone()
-                now["acting"] = torch.from_numpy(self.game.acting).flatten().float()
-                now["goes_on"] = self.goes_on
-                self.memory["hidden"] = self.memory["hidden"] * self.goes_on[:, None]
+                arrays = game.views | {"seat": game.seat, "acting": game.acting}
+                now = {name: torch.from_numpy(array).flatten(0, 1).clone() for name, array in arrays.items()}
             with clock("collect.infer"):
-                action, self.memory = self.policy().act(now, self.memory, self.generator)
-            with clock("collect.step"):
+                self.memory["hidden"] = self.memory["hidden"].masked_fill(self.fresh[:, None], 0)
+                action, self.memory = policy.act(now, self.memory, self.generator)
                 if self.teacher:
-                    bot = self.game.bot(self.teacher)
+                    bot = game.bot(self.teacher)
                     action = {name: torch.from_numpy(part).flatten(0, 1) for name, part in bot.items()}
-                self.game.step({name: part.numpy() for name, part in action.items()})
-                now["reward"] = torch.from_numpy(self.game.rewards).flatten().clone()
-                over = self.game.ended | self.game.cut
-                self.goes_on = torch.from_numpy(~over).float().repeat_interleave(SEATS)
-                self.game.reset(over)
-            rows.append(now | action | {"left": self.goes_on})
+            with clock("collect.step"):
+                game.step({name: part.numpy() for name, part in action.items()})
+                now |= action | {"fresh": self.fresh, "reward": torch.from_numpy(game.rewards).flatten().clone()}
+                over = game.ended | game.cut
+                self.fresh = torch.from_numpy(over).repeat_interleave(SEATS)
+                game.reset(over)
+            rows.append(now)
         chunk = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-        return chunk | {"hidden": hidden, "worth": self.worth(chunk["reward"], chunk.pop("left"))}
+        return chunk | {"hidden": before, "worth": self.worth(chunk["reward"], chunk["fresh"])}
 
-    def worth(self, reward: Tensor, goes_on: Tensor) -> Tensor:
-        """How much to repeat what was done in every row: by what it earned later in the segment, beside its role."""
+    def worth(self, reward: Tensor, fresh: Tensor) -> Tensor:
+        """How much to repeat what was done: by what it earned later in the segment, beside others in that seat."""
         if self.teacher:
             return torch.ones_like(reward)
-        earned, later = reward.clone(), torch.zeros_like(reward[0])
-        for t in reversed(range(len(reward))):
-            later = earned[t] = reward[t] + goes_on[t] * later
+        earned = reward.clone()
+        for t in reversed(range(len(reward) - 1)):
+            earned[t] += earned[t + 1] * ~fresh[t + 1]
         seats = earned.unflatten(1, (-1, SEATS))
         return (seats - seats.mean((0, 1))).exp().flatten(1)
 
     def state(self) -> dict[str, Any]:
-        return {
-            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "replay": self.replay,
-            "generator": self.generator.get_state(), "game": self.game.snapshot(), "memory": self.memory,
-            "goes_on": self.goes_on,
-        }  # fmt: skip
+        held = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "replay": self.replay}
+        played = {"game": self.game.snapshot(), "memory": self.memory, "fresh": self.fresh}
+        return held | played | {"generator": self.generator.get_state()}
 
     def load(self, state: dict[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.replay, self.memory, self.goes_on = state["replay"], state["memory"], state["goes_on"]
         self.generator.set_state(state["generator"])
         self.game.restore(state["game"])
+        self.replay, self.memory, self.fresh = state["replay"], state["memory"], state["fresh"]
 
 
 @dataclass(frozen=True)
@@ -286,12 +287,9 @@ class Settings:
 @recipe("meadow", source="this file", says="a recurrent net imitates, then repeats what went well")
 def meadow(settings: Settings, seed: int, device: str) -> Stages:
     torch.manual_seed(seed)
-    actions = Actions(Meadow(1, seed).spec.action)
-    net = Recalling(actions.heads)
-    stages = [("direct", settings.imitate), (None, 0)]
-    return Stages(
-        [
-            (Recaller(Meadow(settings.games, seed + n), net, actions, seed, teacher, settings.rate), length)
-            for n, (teacher, length) in enumerate(stages)
-        ]
+    net = Recalling(Actions(Meadow(1, seed).spec.action).heads).to(device)
+    imitate, improve = (
+        Recaller(Meadow(settings.games, seed + n), net, seed, device, teacher, settings.rate)
+        for n, teacher in enumerate(("direct", None))
     )
+    return Stages([(imitate, settings.imitate), (improve, 0)])
