@@ -105,6 +105,12 @@ class Machine:
         return "\n".join(lines)
 
 
+def hardware() -> dict[str, Any]:
+    """What this machine is, without measuring what it reaches: for records that must not wait."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": _cpu_name(), "cores": _cores(), "memory_gb": round(_memory_gb(), 1), "gpu": gpu, **_versions()}
+
+
 @functools.cache
 def machine() -> Machine:
     """This machine; the first call on it measures for some seconds, later ones read what was kept.
