@@ -103,6 +103,12 @@ def card() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def profile() -> dict[str, Any]:
+    rates = {"game_steps_per_s": 28e3, "decisions_per_s": 28e3, "learner_samples_per_s": 84e3, "iterations_per_s": 0.85}
+    plain = {"wall_s": 11.8, "iteration_s": {"p50": 1.18, "p95": 1.25}}
+    return {"recipe": "hearts", "iterations": 10, "throughput": rates, "plain": plain, "memory_mb": 812.7}
+
+
 def told_run(folder: Path, **changes: Any) -> Path:
     """A run with everything a report can show."""
     trained_run(folder, **changes)
@@ -110,6 +116,7 @@ def told_run(folder: Path, **changes: Any) -> Path:
     rule = [evaluation("rule", 14.1 * np.exp(-t / 60) + 4.2, float(t), 14.1) for t in moments]
     write_lines(folder / "evaluations.jsonl", [*rule, evaluation("random", 1.9, 119.0, 6.5)])
     (folder / "cards.json").write_text(json.dumps({"models": [card()], "batch": 1}))
+    (folder / "profile.json").write_text(json.dumps(profile()))
     verdicts = [{"change": "--ppo.minibatch 4096", "verdict": "kept", "gain": 1.18, "phases": {"learn.optimize": 0.6}}]
     write_lines(folder / "verdicts.jsonl", verdicts)
     return folder

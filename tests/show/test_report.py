@@ -18,7 +18,7 @@ from velodrome.show.words import amount, duration, listed, measured, several, sh
 def test_verdict_names_what_how_long_how_good_and_where_the_time_went(tmp_path: Path) -> None:
     first, spent, worked = page_of(read(told_run(tmp_path / "run"))).verdict
     assert first.startswith("hearts trained for 1 min 5")
-    assert "points against rule bots, where the random bot scores 14.1 and the lowest bot scores 9.87" in first
+    assert "points against rule bots (the random bot 14.1 and the lowest bot 9.87); lower is better" in first
     assert "1.90 ± 0.24 against random bots" in first
     assert "lower is better" in first
     assert spent.startswith("Most of the time went to learn.backward (31 %)")
@@ -58,7 +58,7 @@ def test_half_a_last_line_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_long_run_is_still_a_small_page(tmp_path: Path) -> None:
-    page = write_report(told_run(tmp_path / "run", iterations=20_000))["html"]
+    page = write_report(told_run(tmp_path / "run", iterations=4_000))["html"]
     assert page.stat().st_size < 1_000_000
 
 
@@ -83,6 +83,19 @@ def test_throughput_is_work_over_time(tmp_path: Path) -> None:
     assert rows["iterations/s"][1] == number(40 / story.budget.wall_s)
     middle = sorted(one.wall_s for one in story.budgets)
     assert rows["seconds/iteration"][2] == number((middle[19] + middle[20]) / 2)
+
+
+def test_profiled_speeds_stand_beside_those_of_the_training(tmp_path: Path) -> None:
+    page = page_of(read(told_run(tmp_path / "run")))
+    assert [row[-1] for row in page.rate_rows] == ["28,000", "28,000", "84,000", "0.85", "1.18"]
+    assert "held 813 MB at most" in page.rate_note
+
+
+def test_baselines_are_known_for_every_score_against_the_same_bot(tmp_path: Path) -> None:
+    folder = told_run(tmp_path / "run")
+    lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    write_lines(folder / "evaluations.jsonl", [line | {"baselines": {}} for line in lines[:-2]] + lines[-2:])
+    assert all(score.baselines["random"][0] == 14.1 for score in read(folder).scores if score.against == "rule")
 
 
 def test_curve_needs_two_moments(tmp_path: Path) -> None:

@@ -174,10 +174,10 @@ def _plays(story: Story) -> str:
     if not latest:
         return f". How well it plays is not known yet: velodrome evaluate {story.folder.name} --against random"
     first, *others = latest
-    told = [f"{_own(score)} against {opponent(score)}{_beside(score)}" for score in others]
+    told = [f"{_own(score)} against {opponent(score)}" for score in others]
     rest = f" It scores {listed(told)}." if told else ""
     own = f"{_own(first)} {first.score_name}"
-    return f" and scores {own} against {opponent(first)}{_beside(first)} ({first.better} is better).{rest}"
+    return f" and scores {own} against {opponent(first)}{_beside(first)}; {first.better} is better.{rest}"
 
 
 def _own(score: Score) -> str:
@@ -185,9 +185,9 @@ def _own(score: Score) -> str:
 
 
 def _beside(score: Score) -> str:
-    """What trivial players reach against the same opponent."""
-    told = [f"the {name} bot scores {number(value)}" for name, (value, _) in score.baselines.items()]
-    return f", where {listed(told)}" if told else ""
+    """What other players reach against the same opponent."""
+    told = [f"the {name} bot {number(value)}" for name, (value, _) in score.baselines.items() if name != score.against]
+    return f" ({listed(told)})" if told else ""
 
 
 def opponent(score: Score) -> str:
@@ -326,6 +326,8 @@ def _add_throughput(page: Page, story: Story) -> None:
     page.rate_head = ["", "whole run", "median iteration", "slow iteration (p95)"]
     page.rate_rows = _rate_rows(story, seconds)
     page.rate_note = "The whole run divides all work by all time; the slow iteration is the one that 95 % of them beat."
+    if story.profile:
+        _add_profile(page, story.profile)
 
 
 def _rate_rows(story: Story, seconds: NDArray[np.float64]) -> Rows:
@@ -339,6 +341,19 @@ def _rate_rows(story: Story, seconds: NDArray[np.float64]) -> Rows:
     rows.append(["iterations/s", number(len(seconds) / seconds.sum()), number(1 / middle), number(1 / slow)])
     rows.append(["seconds/iteration", number(float(seconds.mean())), number(middle), number(slow)])
     return rows
+
+
+def _add_profile(page: Page, profile: Record) -> None:
+    """Beside the speeds of the training those of `velodrome profile`, taken without spans."""
+    speeds = {name.replace("_per_s", "/s").replace("_", " "): rate for name, rate in profile["throughput"].items()}
+    page.rate_head.append("profiled, no spans")
+    for row in page.rate_rows:
+        row.append(number(speeds[row[0]]) if row[0] in speeds else "")
+    page.rate_rows[-1][-1] = number(profile["plain"]["iteration_s"]["p50"])
+    page.rate_note += (
+        f" The last column is from {several(profile['iterations'], 'iterations')} without spans, profiled afterwards; "
+        f"that process held {number(profile['memory_mb'])} MB at most."
+    )
 
 
 def _card(model: Record) -> Card:

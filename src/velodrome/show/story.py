@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Story:
         """The recipe's name; the folder's where the run does not say."""
         return str(self.config.get("recipe") or self.folder.name)
 
-    @property
+    @cached_property
     def budget(self) -> Budget:
         """All iterations together."""
         return sum(self.budgets, Budget())
@@ -117,7 +118,7 @@ def read(folder: Path) -> Story:
         config=_document(folder / "config.json"),
         points=[_point(line) for line in run.lines("metrics.jsonl")],
         budgets=[Budget.from_json(line) for line in run.lines("budget.jsonl")],
-        scores=[score_from_json(line) for line in run.lines("evaluations.jsonl")],
+        scores=with_baselines([score_from_json(line) for line in run.lines("evaluations.jsonl")]),
         verdicts=run.lines("verdicts.jsonl"),
         cards=_document(folder / "cards.json").get("models", []),
         profile=_document(folder / "profile.json"),
@@ -138,6 +139,12 @@ def score_from_json(line: Mapping[str, Any]) -> Score:
         seconds=float(line.get("seconds", math.nan)),
         baselines={name: (float(one["score"]), float(one["stderr"])) for name, one in baselines.items()},
     )
+
+
+def with_baselines(scores: Sequence[Score]) -> list[Score]:
+    """Each score beside what trivial players reach against its opponent, which only some of the records hold."""
+    known = {score.against: score.baselines for score in scores if score.baselines}
+    return [replace(score, baselines=known.get(score.against, {})) for score in scores]
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
