@@ -20,7 +20,9 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -114,3 +116,43 @@ _leading_zeros = _bit_instruction("ctlz")
 def highest_bit(word):  # type: ignore[no-untyped-def]
     """Index of the highest set bit; the word must not be empty."""
     return np.int64(63) - np.int64(_leading_zeros(word))
+
+
+def _has_bit_deposit() -> bool:
+    """Whether compiled code may use the `pdep` instruction: on this processor, and not told to leave it alone."""
+    config: Any = numba.config
+    return config.CPU_NAME is None and config.CPU_FEATURES is None and get_host_cpu_features().get("bmi2", False)
+
+
+def _bit_deposit() -> Any:
+    @intrinsic
+    def instruction(typing: Any, bits: Any, places: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            word = ir.IntType(64)
+            insert: Any = cgutils.get_or_insert_function
+            function = insert(builder.module, ir.FunctionType(word, [word, word]), "llvm.x86.bmi.pdep.64")
+            return builder.call(function, arguments)
+
+        return types.uint64(types.uint64, types.uint64), build
+
+    return instruction
+
+
+_deposit_bits = _bit_deposit()
+
+
+if _has_bit_deposit():
+
+    @rule
+    def nth_bit(word, n):  # type: ignore[no-untyped-def]
+        """Index of the set bit with `n` set ones below it."""
+        return np.int64(lowest_bit(_deposit_bits(np.uint64(1) << np.uint64(n), word)))
+
+else:
+
+    @rule
+    def nth_bit(word, n):  # type: ignore[no-untyped-def]
+        """Index of the set bit with `n` set ones below it."""
+        for _ in range(n):
+            word &= word - np.uint64(1)
+        return np.int64(lowest_bit(word))

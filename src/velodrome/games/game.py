@@ -182,7 +182,9 @@ class Game:
         first = min((game for game in refused if game >= 0), default=-1)
         if first >= 0:
             said = {name: part[first].tolist() for name, part in parts.items()}
-            raise IllegalAction(f"{self.spec.name}: game {first} does not allow {said} for seat {self.seat[first].tolist()}")
+            raise IllegalAction(
+                f"{self.spec.name}: game {first} does not allow {said} for seat {self.seat[first].tolist()}"
+            )
 
     def reset(self, which: Array | None = None) -> None:
         """Start the next game in the slots that `which [games]` marks, in all of them without it."""
@@ -204,7 +206,9 @@ class Game:
         """Other games of the same kind with the same options; of the same seed if none is given."""
         kind: Any = type(self)
         seed = self.seed if seed is None else seed
-        made: Game = kind(games=games, seed=seed, threads=threads, first=first, duplicate=duplicate, **self.spec.settings)
+        made: Game = kind(
+            games=games, seed=seed, threads=threads, first=first, duplicate=duplicate, **self.spec.settings
+        )
         return made
 
     def snapshot(self) -> Array:
@@ -266,6 +270,12 @@ class Game:
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Write the bot's actions. May draw on the record's luck."""
         raise NotImplementedError
+
+    def describe_action(self, action: Action, game: int, row: int) -> str:
+        """What the row does, as text, for transcripts."""
+        parts = {name: np.ravel(part[game, row]).tolist() for name, part in action.items()}
+        # plus 0 turns -0 into 0
+        return ", ".join(f"{name} " + " ".join(f"{round(n, 2) + 0:g}" for n in part) for name, part in parts.items())
 
     def describe(self, game: int) -> str:
         """One game's position as text that a person can check: the body of golden transcripts."""

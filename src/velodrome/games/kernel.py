@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from velodrome.compiled import announced, count_bits, highest_bit, kernel, lowest_bit, rule
+from velodrome.compiled import announced, count_bits, highest_bit, kernel, lowest_bit, nth_bit, rule
 
 __all__ = [
     "announced",
@@ -15,6 +15,7 @@ __all__ = [
     "kernel",
     "lowest_bit",
     "mix",
+    "nth_bit",
     "rule",
     "seed_states",
 ]

@@ -16,8 +16,9 @@ from velodrome.games.hearts.rules import (
     passing,
     played_cards,
     suit_set,
+    without,
 )
-from velodrome.games.kernel import below, count_bits, draw, highest_bit, kernel, rule
+from velodrome.games.kernel import below, count_bits, draw, highest_bit, kernel, nth_bit, rule
 
 RANDOM, LOWEST, RULE = range(3)
 BOTS = ("random", "lowest", "rule")
@@ -31,32 +32,17 @@ HEART_WEIGHT = 3
 
 
 @rule
-def nth_card(cards, n):  # type: ignore[no-untyped-def]
-    """The card with n others below it in the set."""
-    for _ in range(n):
-        cards &= cards - ONE
-    return first_card(cards)
-
-
-@rule
 def random_card(game, rules):  # type: ignore[no-untyped-def]
     """Any legal card."""
     legal = legal_cards(game, rules)
     game.luck, bits = draw(game.luck)
-    return nth_card(legal, below(bits, count_bits(legal)))
+    return nth_bit(legal, below(bits, count_bits(legal)))
 
 
 @rule
 def lowest_card(game, rules):  # type: ignore[no-untyped-def]
     """The legal card of the lowest rank, also when passing."""
     return first_card(legal_cards(game, rules))
-
-
-@rule
-def without(cards, unwanted):  # type: ignore[no-untyped-def]
-    """The set without the unwanted cards, unless that leaves nothing."""
-    rest = cards & ~unwanted
-    return rest if rest else cards
 
 
 @rule

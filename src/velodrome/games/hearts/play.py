@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from velodrome.games.hearts.bots import random_card
 from velodrome.games.hearts.rules import (
     CARDS,
     ONE,
@@ -75,3 +76,19 @@ def play(games, lo, hi, cards, rules, forced, by_trick, rewards, ended, outcome)
         charge(game, rules, by_trick, rewards[i], outcome[i])
         ended[i] = over(game)
     return refused
+
+
+@kernel
+def play_random(games, lo, hi, deals, rules, points):  # type: ignore[no-untyped-def]
+    """Play so many deals in each game with random cards, and add up the points of each seat. Returns the decisions."""
+    decisions = 0
+    for i in range(lo, hi):
+        game = games[i]
+        for _ in range(deals):
+            deal_cards(game, rules)
+            while not over(game):
+                act(game, random_card(game, rules), rules)
+            decisions += game.passes + game.plays
+            for seat in range(SEATS):
+                points[i, seat] += final_points(game, seat, rules)
+    return decisions

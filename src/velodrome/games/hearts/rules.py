@@ -99,6 +99,13 @@ def suit_set(suit):  # type: ignore[no-untyped-def]
 
 
 @rule
+def without(cards, unwanted):  # type: ignore[no-untyped-def]
+    """The set without the unwanted cards, unless that leaves nothing."""
+    rest = cards & ~unwanted
+    return rest if rest else cards
+
+
+@rule
 def not_above(cards):  # type: ignore[no-untyped-def]
     """Every card that some card of the set equals or beats in its suit."""
     cards = cards | (cards >> np.uint64(4))
@@ -205,9 +212,7 @@ def legal_cards(game, rules):  # type: ignore[no-untyped-def]
     if follow:
         return follow
     if game.plays < SEATS and not rules.points_on_first_trick:
-        free = hand & ~POINT_CARDS
-        if free:
-            return free
+        return without(hand, POINT_CARDS)
     return hand
 
 
