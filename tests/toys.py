@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from velodrome.games.game import Array, Bits, Box, Game, Score, Spec, View
 from velodrome.games.kernel import below, draw, kernel, seed_states
+from velodrome.games.transcript import transcript
 from velodrome.learn.actions import Actions
 from velodrome.learn.step import step
 from velodrome.learn.trainer import Counts, Memory, Progress, Stages, Views
@@ -45,8 +46,9 @@ def play(games, aim, keys, longest, rewards, outcome):  # type: ignore[no-untype
         if game.over:
             continue
         for s in range(SEATS):
-            breathless = special[s] and game.breath[s] == 0
-            if game.alive[s] and (breathless or (s == 0 and keys[i, s, HIDE]) or not np.abs(aim[i, s]).max() <= 1):
+            known = keys[i, s].min() >= 0 and keys[i, s].max() <= 1 and np.abs(aim[i, s]).max() <= 1
+            usable = not special[s] or (game.breath[s] > 0 and (s > 0 or not keys[i, s, HIDE]))
+            if game.alive[s] and not (known and usable):
                 return i
         for s in range(SEATS):
             if game.alive[s]:
@@ -293,3 +295,7 @@ def meadow(settings: Settings, seed: int, device: str) -> Stages:
         for n, teacher in enumerate(("direct", None))
     )
     return Stages([(imitate, settings.imitate), (improve, 0)])
+
+
+if __name__ == "__main__":  # python tests/toys.py > tests/golden/meadow.txt
+    print(transcript(Meadow(1, 0), "direct"), end="")
