@@ -16,7 +16,8 @@ LUCK = 0x4C55434B
 """Keeps a game's luck apart from its deals when both are seeded with the same number."""
 
 LEGAL = View((CARDS,), np.bool_, 0, 1, "which cards may be passed or played")
-VIEWS = {
+VIEWS: dict[str, dict[str, View]] = {
+    "none": {},
     "compact": {
         "bits": View((views.COMPACT_FEATURES // 8,), np.uint8, 0, 255, "the compact observation, packed"),
         "others": View((-(-views.OTHERS_BITS // 8),), np.uint8, 0, 255, "the other hands, packed", private=True),
@@ -60,6 +61,7 @@ class Hearts(Game):
     - "openspiel-indices": its set features as a list in `cards`, padded with 5088.
     - "openspiel-history": such lists for the last five decisions of the seat, the newest last, and which of them
       exist in `past`. Decisions that `forced="played"` made for the seat are among them.
+    - "none": nothing but the legal cards, for scripted players.
 
     `forced="played"` makes
     decisions that leave one legal card without asking, which changes nothing but the number of steps. `reward` is
@@ -75,7 +77,7 @@ class Hearts(Game):
         threads: int = 1,
         first: int = 0,
         duplicate: bool = False,
-        observation: Literal["compact", "openspiel", "openspiel-indices", "openspiel-history"] = "compact",
+        observation: Literal["compact", "openspiel", "openspiel-indices", "openspiel-history", "none"] = "compact",
         dense: bool = False,
         forced: Literal["asked", "played"] = "asked",
         reward: Literal["deal", "trick"] = "deal",
@@ -106,6 +108,7 @@ class Hearts(Game):
         self._charge_by_trick = reward == "trick"
         if dense and observation != "compact":
             raise ValueError('hearts: dense is for the compact observation; "openspiel" is dense, the others are lists')
+        self._everyone = np.ones(games, np.bool_)
         self._shown: Array | None = None
         if observation == "openspiel":
             self._shown = np.full((games, openspiel.MOST_SET), openspiel.NOTHING, np.int16)
@@ -121,7 +124,7 @@ class Hearts(Game):
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Shuffle and deal where marked."""
         play.deal(self.records, lo, hi, which, self._rules, self._play_forced, self.rewards, self.ended, self.cut)
-        self.look(lo, hi)
+        self._look(lo, hi, which)
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
         """Pass or play a card in every game."""
@@ -142,23 +145,22 @@ class Hearts(Game):
 
     def look(self, lo: int, hi: int) -> None:
         """Write whose turn it is and what that seat sees."""
-        seen = self.views
-        views.look(self.records, lo, hi, self._rules, self.seat[:, 0], self.acting[:, 0], seen["legal"][:, 0])
-        if "bits" in seen:
-            words, others = seen["bits"].view(np.uint64)[:, 0], seen["others"].view(np.uint32)[:, 0]
-            views.look_compact(self.records, lo, hi, self._rules, words, others)
-        if "features" in seen:
-            views.spread_bits(seen["bits"][:, 0], lo, hi, seen["features"][:, 0])
-        if "cards" in seen:
-            self._look_openspiel(lo, hi, seen["cards"][:, 0])
+        self._look(lo, hi, self._everyone)
 
-    def _look_openspiel(self, lo: int, hi: int, cards: Array) -> None:
+    def _look(self, lo: int, hi: int, which: Array) -> None:
+        seen, records, rules = self.views, self.records, self._rules
+        views.look(records, lo, hi, which, rules, self.seat, self.acting, seen["legal"].view(np.uint32))
+        if "bits" in seen:
+            words, others = seen["bits"].view(np.uint64), seen["others"].view(np.uint32)
+            views.look_compact(records, lo, hi, which, rules, words, others)
+        if "features" in seen:
+            views.spread_bits(seen["bits"], lo, hi, which, seen["features"])
         if self._shown is not None:
-            openspiel.look_dense(self.records, lo, hi, self._rules, self._shown, cards)
-        elif "past" in self.views:
-            openspiel.look_history(self.records, lo, hi, self._rules, cards, self.views["past"][:, 0])
-        else:
-            openspiel.look_indices(self.records, lo, hi, self._rules, cards)
+            openspiel.look_dense(records, lo, hi, which, rules, self._shown, seen["cards"])
+        elif "past" in seen:
+            openspiel.look_history(records, lo, hi, which, rules, seen["cards"], seen["past"])
+        elif "cards" in seen:
+            openspiel.look_indices(records, lo, hi, which, rules, seen["cards"])
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Ask a bot."""

@@ -31,11 +31,11 @@ from velodrome.games.hearts.rules import (
 from velodrome.games.kernel import kernel, rule
 
 DEALT, GIVEN, RECEIVED, IN_HAND, POINTS, TRICKS = 4, 56, 108, 160, 212, 356
-LEVELS = 36
-"""Points run from -10 (jack of diamonds) to 26."""
+LOWEST_POINTS, HIGHEST_POINTS = -10, 26
+LEVELS = HIGHEST_POINTS - LOWEST_POINTS
 PLACES = 2 * SEATS - 1
 FEATURES = TRICKS + HAND * PLACES * CARDS
-MOST_SET = 1 + HAND + PASSED + PASSED + (SEATS * 10 + 26) + CARDS
+MOST_SET = 1 + HAND + PASSED + PASSED + (HIGHEST_POINTS - SEATS * LOWEST_POINTS) + CARDS
 """Direction, dealt, passed and received cards, all points taken, and 52 cards, none both in the hand and played."""
 NOTHING = FEATURES
 """Pads lists of set features."""
@@ -51,6 +51,16 @@ def list_cards(cards, base, out, n):  # type: ignore[no-untyped-def]
         cards &= cards - ONE
         n += 1
     return n
+
+
+@rule
+def list_points(points, base, out, n):  # type: ignore[no-untyped-def]
+    """Append the thermometer of a seat's points. Ten levels at least unless the jack was taken: written as a block."""
+    for level in range(-LOWEST_POINTS):
+        out[n + level] = base + level
+    for level in range(-LOWEST_POINTS, points - LOWEST_POINTS):
+        out[n + level] = base + level
+    return n + points - LOWEST_POINTS
 
 
 @rule
@@ -73,10 +83,7 @@ def list_moment(game, given, received, hand, taken, plays, seat, rules, out):  #
     n = list_cards(received, RECEIVED, out, n)
     n = list_cards(hand, IN_HAND, out, n)
     for other in range(SEATS):
-        base = POINTS + LEVELS * other
-        for level in range(10 + points_of(taken[other], rules)):
-            out[n] = base + level
-            n += 1
+        n = list_points(points_of(taken[other], rules), POINTS + LEVELS * other, out, n)
     n = list_plays(game, plays, out, n)
     for place in range(n, MOST_SET):
         out[place] = NOTHING
@@ -149,27 +156,35 @@ def list_history(game, rules, out, past):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def look_indices(games, lo, hi, rules, out):  # type: ignore[no-untyped-def]
+def look_indices(games, lo, hi, which, rules, out):  # type: ignore[no-untyped-def]
     """Write the lists of set features."""
     for i in range(lo, hi):
-        list_now(games[i], rules, out[i])
+        if which[i]:
+            list_now(games[i], rules, out[i, 0])
+
+
+@rule
+def write_at(features, out, value):  # type: ignore[no-untyped-def]
+    """Write the value to every listed feature."""
+    for feature in features:
+        if feature == NOTHING:
+            break
+        out[feature] = value
 
 
 @kernel
-def look_dense(games, lo, hi, rules, shown, out):  # type: ignore[no-untyped-def]
+def look_dense(games, lo, hi, which, rules, shown, out):  # type: ignore[no-untyped-def]
     """Write all features: clear those that `shown` lists, list anew and set those."""
     for i in range(lo, hi):
-        for place in range(MOST_SET):
-            if shown[i, place] != NOTHING:
-                out[i, shown[i, place]] = 0
-        list_now(games[i], rules, shown[i])
-        for place in range(MOST_SET):
-            if shown[i, place] != NOTHING:
-                out[i, shown[i, place]] = 1
+        if which[i]:
+            write_at(shown[i], out[i, 0], 0)
+            list_now(games[i], rules, shown[i])
+            write_at(shown[i], out[i, 0], 1)
 
 
 @kernel
-def look_history(games, lo, hi, rules, out, past):  # type: ignore[no-untyped-def]
+def look_history(games, lo, hi, which, rules, out, past):  # type: ignore[no-untyped-def]
     """Write the lists of set features at the last decisions of the seat."""
     for i in range(lo, hi):
-        list_history(games[i], rules, out[i], past[i])
+        if which[i]:
+            list_history(games[i], rules, out[i, 0], past[i, 0])

@@ -8,6 +8,7 @@ from velodrome.games.hearts.rules import (
     ALL,
     CARDS,
     EMPTY,
+    HAND,
     HEARTS,
     JACK_OF_DIAMONDS,
     NO_PASS,
@@ -99,20 +100,16 @@ def short_suits(hand):  # type: ignore[no-untyped-def]
     """For each suit: the hand has none of it, one, two."""
     flags = EMPTY
     for suit in range(4):
-        length = count_bits(hand & suit_set(suit))
-        for short in range(3):
-            flags |= flag(3 * suit + short, length == short)
+        length = np.int64(count_bits(hand & suit_set(suit)))
+        flags |= flag(3 * suit + length, length < 3)
     return flags
 
 
 @rule
 def may_shoot(game, seat):  # type: ignore[no-untyped-def]
     """Whether nobody else has taken a point card yet."""
-    others = EMPTY
-    for other in range(SEATS):
-        if other != seat:
-            others |= game.taken[other]
-    return others & POINT_CARDS == 0
+    left, across, right = (seat + 1) % SEATS, (seat + 2) % SEATS, (seat + 3) % SEATS
+    return (game.taken[left] | game.taken[across] | game.taken[right]) & POINT_CARDS == 0
 
 
 @rule
@@ -202,32 +199,36 @@ def write_others(game, words):  # type: ignore[no-untyped-def]
 
 
 @rule
-def write_flags(cards, out):  # type: ignore[no-untyped-def]
-    """A set of cards as 52 booleans."""
-    for card in range(CARDS):
-        out[card] = (cards >> np.uint64(card)) & np.uint64(1)
+def write_legal(cards, words):  # type: ignore[no-untyped-def]
+    """A set of cards as 52 booleans, four at a time: the product moves each bit of a rank to a byte of its own."""
+    for rank in range(HAND):
+        four = (cards >> np.uint64(4 * rank)) & np.uint64(0b1111)
+        words[rank] = (four * np.uint64(0x00204081)) & np.uint64(0x01010101)
 
 
 @kernel
-def look(games, lo, hi, rules, seat, acting, legal):  # type: ignore[no-untyped-def]
+def look(games, lo, hi, which, rules, seat, acting, legal):  # type: ignore[no-untyped-def]
     """Write whose turn it is and what is legal."""
     for i in range(lo, hi):
-        seat[i] = games[i].turn
-        acting[i] = not over(games[i])
-        write_flags(legal_cards(games[i], rules), legal[i])
+        if which[i]:
+            seat[i, 0] = games[i].turn
+            acting[i, 0] = not over(games[i])
+            write_legal(legal_cards(games[i], rules), legal[i, 0])
 
 
 @kernel
-def look_compact(games, lo, hi, rules, words, others):  # type: ignore[no-untyped-def]
+def look_compact(games, lo, hi, which, rules, words, others):  # type: ignore[no-untyped-def]
     """Write the compact observation and the hidden hands."""
     for i in range(lo, hi):
-        write_compact(games[i], rules, words[i])
-        write_others(games[i], others[i])
+        if which[i]:
+            write_compact(games[i], rules, words[i, 0])
+            write_others(games[i], others[i, 0])
 
 
 @kernel
-def spread_bits(bits, lo, hi, features):  # type: ignore[no-untyped-def]
+def spread_bits(bits, lo, hi, which, features):  # type: ignore[no-untyped-def]
     """Packed bits as numbers."""
     for i in range(lo, hi):
-        for place in range(features.shape[1]):
-            features[i, place] = (bits[i, place >> 3] >> (place & 7)) & 1
+        if which[i]:
+            for place in range(features.shape[2]):
+                features[i, 0, place] = (bits[i, 0, place >> 3] >> (place & 7)) & 1
