@@ -1,0 +1,221 @@
+"""What every recipe promises. A recipe is tested here as soon as it stands in `velodrome.recipes.RECIPES`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from velodrome.learn.evaluate import evaluate
+from velodrome.learn.opponents import Opponents
+from velodrome.learn.trainer import Trainer
+from velodrome.meter.clock import Clock
+from velodrome.recipes import RECIPES, find
+from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
+
+TOY = f"{Path(__file__).parents[1] / 'toys.py'}:meadow"
+SMALL = {"games": 8, "batch": 64, "minibatch": 32, "epochs": 2, "imitate": 2}
+"""What a setting of this name is, wherever it occurs, so that an iteration takes no time."""
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "hearts": [
+        {"lanes": 1},
+        {"opponents": Opponents(bots=("rule", "random"), bots_share=0.4, pool_share=0.3, pool_every=1, pool_size=2)},
+    ],
+}
+"""Settings beside the defaults that change how a recipe works or what its state holds."""
+
+
+def small(settings: Any) -> Any:
+    """These settings with everything in them made small."""
+    changed = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            changed[field.name] = small(value)
+        elif field.name in SMALL:
+            changed[field.name] = SMALL[field.name]
+    return dataclasses.replace(settings, **changed)
+
+
+class Kind:
+    """A recipe with certain settings."""
+
+    def __init__(self, name: str, variant: dict[str, Any]):
+        self.name, self.variant = name, variant
+
+    def __str__(self) -> str:
+        return "-".join([self.name.rsplit(":")[-1], *self.variant])
+
+    def __call__(self, seed: int = 0) -> Trainer:
+        found = find(self.name)
+        return found.build(dataclasses.replace(small(found.settings()), **self.variant), seed, "cpu")
+
+
+KINDS = [Kind(name, variant) for name in [*RECIPES, TOY] for variant in [{}, *VARIANTS.get(name, [])]]
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    return kind
+
+
+def iterate(trainer: Trainer, times: int) -> Trainer:
+    clock = Clock()
+    torch.manual_seed(99)
+    for _ in range(times):
+        trainer.iterate(clock)
+    return trainer
+
+
+def digest_of(trainer: Trainer) -> str:
+    return digest(weights_of(trainer.nets))
+
+
+def test_iterations_learn_and_count(kind: Kind) -> None:
+    trainer, clock = kind(), Clock()
+    before = digest_of(trainer)
+    for _ in range(3):
+        progress = trainer.iterate(clock)
+        counts = progress.counts
+        assert min(counts.game_steps, counts.decisions, counts.learner_samples) > 0
+        assert all(math.isfinite(value) for value in progress.metrics.values()), progress.metrics
+    assert digest_of(trainer) != before
+    assert all(weight.isfinite().all() for weight in weights_of(trainer.nets).values())
+
+
+def test_every_phase_has_a_known_name(kind: Kind) -> None:
+    from velodrome.meter.budget import PHASES
+
+    clock = Clock()
+    kind().iterate(clock)
+    names = {phase.name for phase in clock.budget().phases}
+    assert names <= set(PHASES)
+    assert {name.split(".")[0] for name in names} >= {"collect", "learn"}
+
+
+def test_the_seed_decides(kind: Kind) -> None:
+    first, again, other = (iterate(kind(seed), 3) for seed in (5, 5, 6))
+    assert digest_of(first) == digest_of(again)
+    assert digest_of(first) != digest_of(other)
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_saved_and_loaded_it_goes_on_bit_for_bit(kind: Kind, after: int, tmp_path: Path) -> None:
+    trainer = iterate(kind(), after)
+    Checkpoints(tmp_path).save(after, trainer.state(), weights_of(trainer.nets))
+    checkpoint = Checkpoints(tmp_path).newest()
+    assert checkpoint is not None
+    other = kind(seed=1)  # of another seed, so that whatever the state leaves out shows
+    other.load(checkpoint.state)
+    assert digest_of(other) == digest_of(trainer)
+    iterate(trainer, 3)
+    iterate(other, 3)
+    assert digest_of(other) == digest_of(trainer)
+    assert_same_tree(other.state(), trainer.state())
+
+
+def assert_same_tree(one: Any, other: Any, where: str = "state") -> None:
+    assert type(one) is type(other), where
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same_tree(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, Tensor | np.ndarray):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other), where)
+    elif isinstance(one, list | tuple) or hasattr(one, "append"):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same_tree(left, right, f"{where}[{index}]")
+    else:
+        assert one == other, where
+
+
+def test_evaluating_changes_nothing(kind: Kind) -> None:
+    watched, alone = kind(), kind()
+    for trainer in (watched, alone):
+        iterate(trainer, 1)
+        if trainer is watched:
+            found = evaluate(trainer, trainer.game, "random", episodes=4)
+            assert math.isfinite(found.score)
+            assert evaluate(trainer, trainer.game, trainer, episodes=4, greedy=True).decisions > 0
+        iterate(trainer, 2)
+    assert digest_of(watched) == digest_of(alone)
+
+
+def test_rows_are_independent(kind: Kind) -> None:
+    """Nobody's decision depends on the rows beside it."""
+    trainer = iterate(kind(), 1)
+    policy, views = trainer.policy(greedy=True), views_of(trainer)
+    memory = policy.start(len(views["seat"]))
+    with torch.no_grad():
+        for _ in range(2):
+            action, after = policy.act(views, memory, torch.Generator())
+            order = torch.randperm(len(views["seat"]), generator=torch.Generator().manual_seed(1))
+            mixed = ({name: tensor[order] for name, tensor in given.items()} for given in (views, memory))
+            action_mixed, after_mixed = policy.act(*mixed, torch.Generator())
+            for one, other in ((action, action_mixed), (after, after_mixed)):
+                for name in one:
+                    torch.testing.assert_close(other[name], one[name][order], rtol=1e-4, atol=1e-5)
+            memory = after
+
+
+def views_of(trainer: Trainer) -> dict[str, Tensor]:
+    """What a few rows in the middle of play see."""
+    game = trainer.game.again(16)
+    for _ in range(3):
+        game.step(game.bot("random"))
+        game.reset(game.ended | game.cut)
+    views = {name: game.views[name] for name, view in game.spec.views.items() if not view.private}
+    return {name: torch.from_numpy(array).flatten(0, 1) for name, array in (views | {"seat": game.seat}).items()}
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("blank", ["masks", "everything"])
+def test_a_row_with_nothing_legal_gives_no_nan(kind: Kind, blank: str, greedy: bool) -> None:
+    trainer = kind()
+    views = views_of(trainer)
+    masks = {part.mask for part in trainer.game.spec.action if getattr(part, "mask", None)}
+    for name in views:
+        if name in masks or (blank == "everything" and name != "seat"):
+            views[name][::2] = 0
+    policy = trainer.policy(greedy)
+    with torch.no_grad(), nan_is_refused(trainer.nets):
+        action, memory = policy.act(views, policy.start(len(views["seat"])), torch.Generator().manual_seed(0))
+    assert all(tensor.isfinite().all() for tensor in memory.values())
+    for part in trainer.game.spec.action:
+        chosen = action[part.name]
+        assert chosen.shape == (len(views["seat"]), *part.shape)
+        assert chosen.isfinite().all()
+        if not part.shape:
+            assert ((chosen >= 0) & (chosen < part.n)).all()
+        if getattr(part, "mask", None):
+            legal = views[part.mask].bool()
+            allowed = legal.gather(1, chosen[:, None])[:, 0] if not part.shape else (legal | (chosen == 0)).all(1)
+            assert allowed[1::2].all()
+
+
+@contextmanager
+def nan_is_refused(nets: dict[str, nn.Module]) -> Iterator[None]:
+    """Check what every module inside these nets gives while this lasts."""
+
+    def check(module: nn.Module, given: Any, output: Any) -> None:
+        for tensor in output.values() if isinstance(output, dict) else [output]:
+            if isinstance(tensor, Tensor):
+                assert not tensor.isnan().any(), f"{type(module).__name__} gave NaN"
+
+    modules = [module for net in nets.values() for module in net.modules()]
+    hooks = [module.register_forward_hook(check) for module in modules]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
