@@ -54,7 +54,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Limits:
-    """Where training stops: at whichever comes first. All of them are totals, earlier parts of a resumed run included."""
+    """Where training stops: at whichever comes first. All are totals, earlier parts of a resumed run included."""
 
     iterations: int | None = None
     seconds: float | None = None
@@ -73,6 +73,8 @@ class Exam:
 
 @dataclass(frozen=True)
 class Saving:
+    """How often to save."""
+
     every_s: float = 60.0
     share: float = 0.02
     """Saves come less often where they would take more than this part of the time."""
@@ -104,11 +106,17 @@ class Seen:
 class Watcher(Protocol):
     """Who follows a training: the terminal, TensorBoard, Weights & Biases."""
 
-    def iteration(self, seen: Seen) -> None: ...
+    def iteration(self, seen: Seen) -> None:
+        """An iteration is done."""
+        ...
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None: ...
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+        """An evaluation is done."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """The training has ended, however it did."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -130,12 +138,23 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def load(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Put `trainer` where the checkpoint left it."""
+    try:
+        trainer.load(checkpoint.state["trainer"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise Mistake(
+            f"{checkpoint.folder} does not fit the recipe as it now is ({type(error).__name__}: {said}); use the code "
+            "and the device that it was trained with, or start a new run"
+        ) from error
+
+
 def resume(trainer: Trainer, checkpoint: Checkpoint) -> Totals:
     """Put `trainer` and the random states where the checkpoint left them."""
-    state = checkpoint.state
-    trainer.load(state["trainer"])
-    _set_random_state(state["random"])
-    totals = dict(state["totals"])
+    load(trainer, checkpoint)
+    _set_random_state(checkpoint.state["random"])
+    totals = dict(checkpoint.state["totals"])
     return Totals(**(totals | {"counts": Counts(**totals["counts"])}))
 
 
@@ -295,7 +314,7 @@ class _Session:
 
 
 def _random_state() -> dict[str, Any]:
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002

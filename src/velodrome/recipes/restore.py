@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from velodrome.learn.session import seed_everything
+from velodrome.learn.session import load, seed_everything
 from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import Recipe, find
@@ -51,13 +51,7 @@ def restore(folder: Path, device: str | None = None) -> Restored:
     if checkpoint is None:
         raise Mistake(f"{folder} has no checkpoint yet; train it for longer")
     trainer = build_from(config, device)
-    try:
-        trainer.load(checkpoint.state["trainer"])
-    except RuntimeError as error:
-        if device in (None, config.device):
-            raise
-        # Random states of one kind of device do not fit another.
-        raise Mistake(f"{folder} was trained on {config.device}; leave out --device {device}") from error
+    load(trainer, checkpoint)
     return Restored(trainer, config, checkpoint)
 
 

@@ -46,6 +46,8 @@ class Damaged(Exception):
 
 @dataclass
 class Checkpoint:
+    """A checkpoint that was read and found whole."""
+
     iteration: int
     folder: Path
     state: Tree
@@ -72,6 +74,7 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def found(self) -> list[Path]:
+        """Their folders, whole or not."""
         return sorted(path for path in self.folder.glob(f"{_NAMED}*") if path.is_dir())
 
     # -- writing ----------------------------------------------------------------------------------------------

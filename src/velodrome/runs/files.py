@@ -27,6 +27,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def write_flushed(path: Path, data: bytes) -> None:
+    """Write `path` in place and do not return before it is on the disk."""
     with open(path, "wb") as file:
         file.write(data)
         file.flush()

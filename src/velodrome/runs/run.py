@@ -1,11 +1,11 @@
 """The folder with everything that one training leaves behind.
 
-    config.json         recipe, settings, seed, device, threads, machine, version: what `Config` holds
-    metrics.jsonl       a line an iteration: iteration, seconds into the training, iteration_s, counts, metrics
-    budget.jsonl        a line an iteration: iteration, and where its time went
-    evaluations.jsonl   a line an evaluation: iteration, seconds, against whom, score
-    checkpoints/        see checkpoint.py
-    profile.json, cards.json, verdicts.jsonl, trace.json.gz, report.html, report.md: what the verbs of these names add
+config.json         recipe, settings, seed, device, threads, machine, version: what `Config` holds
+metrics.jsonl       a line an iteration: iteration, seconds into the training, iteration_s, counts, metrics
+budget.jsonl        a line an iteration: iteration, and where its time went
+evaluations.jsonl   a line an evaluation: iteration, seconds, against whom, score
+checkpoints/        see checkpoint.py
+profile.json, cards.json, verdicts.jsonl, trace.json.gz, report.html, report.md: what the verbs of these names add
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _GROWING = ("metrics.jsonl", "budget.jsonl", "evaluations.jsonl")
 
 @dataclass(frozen=True)
 class Config:
+    """What a run is, fixed when it begins."""
+
     recipe: str
     settings: dict[str, Any]
     seed: int
@@ -55,9 +57,11 @@ class Run:
 
     @property
     def exists(self) -> bool:
+        """Whether a run was begun here."""
         return (self.folder / "config.json").is_file()
 
     def read_config(self) -> Config:
+        """The configuration; a folder without a readable one is a `Mistake`."""
         path = self.folder / "config.json"
         try:
             document = json.loads(path.read_bytes())
@@ -72,6 +76,7 @@ class Run:
         return config
 
     def write_config(self, config: Config) -> None:
+        """Begin the run."""
         with writing_to(self.folder):
             write_durably(self.folder / "config.json", json.dumps(plain(dataclasses.asdict(config)), indent=2).encode())
 
@@ -88,11 +93,13 @@ class Run:
         self._open[name].write(as_line(record) + "\n")
 
     def flush(self) -> None:
+        """Bring all appended lines to the disk."""
         for file in self._open.values():
             file.flush()
             os.fsync(file.fileno())
 
     def close(self) -> None:
+        """Close the growing files."""
         for file in self._open.values():
             file.close()
         self._open.clear()
@@ -141,6 +148,7 @@ class Lock:
         self.let_go()
 
     def let_go(self) -> None:
+        """Close the handle, and with the last copy of it the lock is gone."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

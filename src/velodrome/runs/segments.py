@@ -33,6 +33,7 @@ class Segments(Sequence[Chunk]):
         self._stored: list[Stored | None] = [None] * len(self._chunks)
 
     def append(self, chunk: Chunk) -> None:
+        """Add a chunk, which must not change from now on."""
         self._chunks.append(chunk)
         self._stored.append(None)
 
@@ -46,6 +47,7 @@ class Segments(Sequence[Chunk]):
         return self._stored[index]
 
     def mark_stored(self, index: int, stored: Stored) -> None:
+        """Note where chunk `index` lies, so that it is not written again."""
         self._stored[index] = stored
 
     def __len__(self) -> int:

@@ -52,7 +52,7 @@ def differences(one: Any, other: Any, where: str = "") -> list[tuple[str, Any, A
     return [] if one == other else [(where, one, other)]
 
 
-def _dataclass(kind: type, document: Any, where: str) -> Any:
+def _dataclass(kind: Any, document: Any, where: str) -> Any:
     _require(isinstance(document, dict), where, document, kind)
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}

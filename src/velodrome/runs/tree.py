@@ -44,6 +44,7 @@ class Packer:
         self._keep_segment = keep_segment
 
     def pack(self, node: Tree, path: str = "") -> Any:
+        """The JSON document for `node`; `path` says in messages and tensor names where it is."""
         if node is None or type(node) in (bool, int, str):
             return node
         if type(node) is float:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -34,6 +34,7 @@ class Speeds:
         self._iterations: deque[dict[str, float]] = deque(maxlen=_KEPT)
 
     def add(self, seen: Seen) -> None:
+        """Take an iteration into account."""
         if not seen.warming:
             self._iterations.append({"seconds": seen.budget.wall_s, **asdict(seen.progress.counts)})
 
@@ -59,6 +60,7 @@ class Lines:
         self._said_at = -every_s
 
     def iteration(self, seen: Seen) -> None:
+        """Say how far it is, unless that was said just now."""
         self._speeds.add(seen)
         now = time.monotonic()
         if now - self._said_at >= self._every_s:
@@ -68,10 +70,11 @@ class Lines:
             self._print("; ".join(part for part in (_where(seen.totals, self._limits), speeds, metrics) if part))
 
     def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+        """Say the score."""
         self._print(f"{_where(totals, self._limits)}; {score_line(against, evaluation)}")
 
     def close(self) -> None:
-        pass
+        """Nothing is left open."""
 
     def _print(self, line: str) -> None:
         print(f"velodrome: {line}", file=sys.stderr, flush=True)
@@ -92,6 +95,7 @@ class Screen:
         self._live.start()
 
     def iteration(self, seen: Seen) -> None:
+        """Take it into account, and draw now and then."""
         self._speeds.add(seen)
         self._budget += seen.budget
         self._seen = seen
@@ -99,9 +103,11 @@ class Screen:
             self._draw()
 
     def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+        """Show the score from now on."""
         self._score = score_line(against, evaluation)
 
     def close(self) -> None:
+        """Draw a last time and leave it standing."""
         self._draw()
         self._live.stop()
 
@@ -109,7 +115,12 @@ class Screen:
         self._drawn_at = time.monotonic()
         if self._seen is None:
             return
-        lines = [Text(self._title, style="bold"), self._progress(self._seen.totals), self._phases(), self._throughput()]
+        lines: list[RenderableType] = [
+            Text(self._title, style="bold"),
+            self._progress(self._seen.totals),
+            self._phases(),
+            self._throughput(),
+        ]
         metrics = "   ".join(f"{name} {value:.4g}" for name, value in _shown(self._seen))
         lines += [Text(line) for line in (metrics, self._score) if line]
         self._live.update(Group(*lines), refresh=True)

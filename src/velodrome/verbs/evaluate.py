@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import tyro
 
-from velodrome.games.game import Game
-from velodrome.learn.evaluate import Evaluation
 from velodrome.learn.evaluate import evaluate as play
+from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.recipes.restore import build, restore
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
-from velodrome.show.terminal import score_line
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.flags import parse, parse_with_settings, subject
-from velodrome.verbs.players import Opponent, opponent
+from velodrome.verbs.flags import Count, Name, parse, parse_with_settings, refuse_below, subject
+from velodrome.verbs.players import opponent
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how well a run plays; the result is also kept in the run's folder."""
+    """Measure how well a run plays, given by its folder; the result is also kept there. A recipe's name will do too:
+    its agent is then untrained."""
 
-    agent: Annotated[str, tyro.conf.Positional]
-    """The folder of a run, or a recipe, whose agent is then untrained."""
-    against: str | None = None
+    against: Name = None
     """A bot of the game or the folder of another run; by default the game's last bot."""
     episodes: int = 1000
     """How many games to play, or starts where each is played in every seat."""
@@ -38,9 +36,9 @@ class Evaluate:
     """Always take the likeliest action."""
     seed: int = 0
     """The same seed plays the same games."""
-    device: str | None = None
+    device: Name = None
     """cpu or cuda; by default what the run was trained on."""
-    threads: int | None = None
+    threads: Count = None
     """Threads that torch may use for one operation."""
     json: bool = False
     """Answer with one JSON document."""
@@ -48,86 +46,68 @@ class Evaluate:
 
 def evaluate(arguments: Sequence[str]) -> Answer:
     """Evaluate a run, or the untrained agent of a recipe."""
-    name = subject("evaluate", arguments, "RUN")
-    if name is not None and not Run(Path(name)).exists:
-        return _evaluate_recipe(name, arguments)
-    flags = parse("evaluate", Evaluate, arguments)
+    name, rest = subject("evaluate", "RUN", arguments)
+    if name and not Run(Path(name)).exists:
+        return _evaluate_recipe(name, rest)
+    flags = parse("evaluate RUN", Evaluate, rest)
     _refuse_bad_flags(flags)
-    document = evaluated(
-        Path(flags.agent), flags.against, flags.episodes, flags.seed, flags.greedy, flags.device, flags.threads
-    )
-    return Answer(document, document.pop("text"))
+    document = evaluated(Path(name), flags)
+    return Answer(document, _text(name, document))
 
 
-def evaluated(
-    folder: Path,
-    against: str | None,
-    episodes: int,
-    seed: int = 0,
-    greedy: bool = False,
-    device: str | None = None,
-    threads: int | None = None,
-) -> dict[str, Any]:
-    """Evaluate the run in `folder` and add the result to its evaluations, the game's bots beside it."""
-    restored = restore(folder, device)
-    device = device or restored.config.device
-    torch.set_num_threads(threads or restored.config.threads)
-    rival = opponent(against, restored.trainer.game, device)
-    evaluation = play(
-        restored.trainer, restored.trainer.game, rival.player, episodes=episodes, seed=seed, greedy=greedy, device=device
-    )
+def evaluated(folder: Path, flags: Evaluate) -> dict[str, Any]:
+    """Evaluate the run in `folder` and add the result to its evaluations."""
+    restored = restore(folder, flags.device)
+    for line in restored.checkpoint.damaged:
+        print(f"velodrome: {line}; this is {restored.checkpoint.folder.name}", file=sys.stderr)
     totals = restored.checkpoint.state["totals"]
-    record = {"iteration": totals["iteration"], "seconds": totals["seconds"], "against": rival.name}
-    record |= evaluation.to_json()
-    record["baselines"] = baselines(restored.trainer.game, rival, episodes, seed)
+    record = {"iteration": totals["iteration"], "seconds": totals["seconds"]}
+    record |= _scores(restored.trainer, flags, flags.device or restored.config.device)
     run = Run(folder)
-    with writing_to(folder):
+    with writing_to(folder, "make room there, or copy the run elsewhere"):
         run.append("evaluations.jsonl", record)
         run.flush()
     run.close()
-    warnings = "".join(f"velodrome: {line}\n" for line in restored.checkpoint.damaged)
-    return record | {"run": str(folder), "text": f"{warnings}{_text(str(folder), rival, evaluation, record['baselines'])}"}
-
-
-def baselines(game: Game, rival: Opponent, episodes: int, seed: int) -> dict[str, dict[str, float]]:
-    """What the game's bots score against the same bot, over the same starts; nothing where the rival is a run."""
-    if not isinstance(rival.player, str):
-        return {}
-    scores = {}
-    for bot in dict.fromkeys(["random", *game.spec.bots]):
-        evaluation = play(bot, game, rival.player, episodes=episodes, seed=seed)
-        scores[bot] = {"score": evaluation.score, "stderr": evaluation.stderr}
-    return scores
+    return {"run": str(folder)} | record
 
 
 def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
     if Path(name).is_dir() and name not in RECIPES:
         raise Mistake(f"{name} is no run: it has no config.json that can be read")
+    if "/" in name and ".py:" not in name:
+        raise Mistake(f"{name} is not there: evaluate takes the folder of a run, or a recipe")
     with callers_mistake():
         recipe = find(name)
-    flags, settings = parse_with_settings("evaluate", Evaluate, arguments, recipe.settings())
+    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, recipe.settings())
     _refuse_bad_flags(flags)
     device = flags.device or "cpu"
+    document = {"recipe": name} | _scores(build(recipe, settings, flags.seed, device), flags, device)
+    return Answer(document, _text(f"{name}, untrained", document))
+
+
+def _scores(trainer: Trainer, flags: Evaluate, device: str) -> dict[str, Any]:
+    """The trainer's score, and those of the game's bots in its place where it plays against a bot."""
     if flags.threads:
         torch.set_num_threads(flags.threads)
-    trainer = build(recipe, settings, flags.seed, device)
     rival = opponent(flags.against, trainer.game, device)
-    evaluation = play(
-        trainer, trainer.game, rival.player, episodes=flags.episodes, seed=flags.seed, greedy=flags.greedy, device=device
-    )
-    against = baselines(trainer.game, rival, flags.episodes, flags.seed)
-    document = {"recipe": name, "against": rival.name, **evaluation.to_json(), "baselines": against}
-    return Answer(document, _text(f"{name}, untrained", rival, evaluation, against))
+    score = partial(play, game=trainer.game, against=rival.player, episodes=flags.episodes, seed=flags.seed)
+    document = {"against": rival.name} | score(trainer, greedy=flags.greedy, device=device).to_json()
+    if isinstance(rival.player, str):
+        bots = {bot: score(bot) for bot in dict.fromkeys(["random", *trainer.game.spec.bots])}
+        document["baselines"] = {bot: {"score": one.score, "stderr": one.stderr} for bot, one in bots.items()}
+    return document
 
 
 def _refuse_bad_flags(flags: Evaluate) -> None:
-    if flags.episodes < 2:
-        raise Mistake(f"--episodes {flags.episodes}: a standard error needs at least 2")
-    if flags.threads is not None and flags.threads < 1:
-        raise Mistake(f"--threads {flags.threads}: it takes 1 or more")
+    refuse_below(flags, episodes=2, threads=1, seed=0)
 
 
-def _text(who: str, rival: Opponent, evaluation: Evaluation, beside: dict[str, dict[str, float]]) -> str:
-    lines = [f"{who}: {score_line(rival.name, evaluation)}"]
-    lines += [f"  the bot {name} in its place: {one['score']:.3f} ± {2 * one['stderr']:.3f}" for name, one in beside.items()]
+def _text(who: str, document: dict[str, Any]) -> str:
+    lines = [
+        f"{who}: {document['score_name']} {document['score']:.3f} ± {2 * document['stderr']:.3f} "
+        f"against {document['against']} "
+        f"({document['better']} is better; two standard errors, {document['episodes']:,} episodes)"
+    ]
+    for bot, one in document.get("baselines", {}).items():
+        lines.append(f"  the bot {bot} in its place: {one['score']:.3f} ± {2 * one['stderr']:.3f}")
     return "\n".join(lines)

@@ -7,67 +7,109 @@ import dataclasses
 import io
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from velodrome.mistake import Mistake
+from velodrome.mistake import Mistake, nearest
 
 Own = TypeVar("Own")
-_RULE = re.compile(r"^[\s\W_]*$")
+Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+_BOTH = "OwnAndSettings"
+_IN_WORDS = {
+    "INT": "a whole number",
+    "N": "a whole number",
+    "FLOAT": "a number",
+    "SECONDS": "a number",
+    "[INT": "whole numbers",
+    "[FLOAT": "numbers",
+}
 
 
 def parse(verb: str, own: type[Own], arguments: Sequence[str]) -> Own:
     """The verb's own flags."""
-    marked = Annotated[own, tyro.conf.FlagCreatePairsOff]
-    return _parsed(verb, marked, arguments)
+    parsed: Own = _parsed(verb, own, arguments)
+    return parsed
 
 
 def parse_with_settings(verb: str, own: type[Own], arguments: Sequence[str], settings: Any) -> tuple[Own, Any]:
     """The verb's own flags, and `settings` with the changes that flags ask for."""
+    default = dataclasses.field(default=settings)
     both = dataclasses.make_dataclass(
-        "Both",
+        _BOTH,
         [
-            ("own", Annotated[own, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]),
-            ("settings", Annotated[type(settings), tyro.conf.arg(name="")], dataclasses.field(default=settings)),
+            ("own", _unprefixed(own)),
+            ("settings", _unprefixed(type(settings)), default),
         ],
     )
     parsed = _parsed(verb, both, arguments)
     return parsed.own, parsed.settings
 
 
-def subject(verb: str, arguments: Sequence[str], what: str) -> str | None:
-    """What the verb is to work on: its first argument. None where only help is asked for."""
+def _unprefixed(kind: Any) -> Any:
+    annotated: Any = Annotated
+    return annotated[kind, tyro.conf.arg(name="")]
+
+
+def subject(verb: str, what: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """What the verb is to work on, its first argument, and the other arguments. Empty where only help is asked for."""
     if arguments and not arguments[0].startswith("-"):
-        return arguments[0]
+        return arguments[0], list(arguments[1:])
     if "-h" in arguments or "--help" in arguments:
-        return None
-    raise Mistake(f"velodrome {verb} takes {what} first: velodrome {verb} {what} ...; see velodrome list")
+        return "", list(arguments)
+    raise Mistake(f"{verb} takes {what} first: velodrome {verb} {what} ...; see velodrome {verb} --help")
+
+
+def refuse_below(flags: Any, **least: float) -> None:
+    """Raise a `Mistake` if one of the named flags was given a value under its least."""
+    for name, bound in least.items():
+        value = getattr(flags, name)
+        if value is not None and not value >= bound:
+            raise Mistake(f"--{name.replace('_', '-')} {value}: it takes {bound:g} or more")
 
 
 def _parsed(verb: str, kind: Any, arguments: Sequence[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, args=list(arguments), prog=f"velodrome {verb}")
+            return tyro.cli(kind, args=list(arguments), prog=f"velodrome {verb}", config=[tyro.conf.FlagCreatePairsOff])
     except SystemExit as end:
         if not end.code:
             raise
-        raise Mistake(f"{_one_line(said.getvalue())}; see velodrome {verb} --help") from None
+        raise Mistake(f"{_one_line(said.getvalue(), _flag_names(kind))}; see velodrome {verb} --help") from None
 
 
-def _one_line(box: str) -> str:
-    """What matters of tyro's box: the first paragraph under the title, and the flag that may have been meant."""
-    paragraphs: list[list[str]] = [[]]
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
-        text = line.strip(" │|\t")
-        if not _RULE.match(line):
-            paragraphs[-1].append(text)
-        elif paragraphs[-1]:
-            paragraphs.append([])
-    mistake = " ".join(paragraphs[min(1, len(paragraphs) - 1)]).rstrip(".")
-    for paragraph in paragraphs[2:]:
-        if "Perhaps you meant" in paragraph[0] if paragraph else False:
-            meant = next((word for line in paragraph[1:] for word in line.split() if word.startswith("--")), None)
-            mistake += f"; did you mean {meant}?" if meant else ""
-    return mistake
+def _one_line(box: str, known: list[str]) -> str:
+    """What a box of tyro's says, and the mend."""
+    text = " ".join(line.strip(" │|") for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines())
+    if unknown := re.search(r"Unrecognized options: (\S+?)(?:,| |$)", text):
+        flag = unknown[1]
+        return f"there is no flag {flag}; {nearest(flag, known)}" if flag.startswith("-") else f"what is {flag!r} for?"
+    if bad := re.search(r"Error parsing (--\S+): .*?'([^']*)'", text):
+        taken = re.search(rf"helptext: {bad[1]} (?:\{{None\}}\|)?(\[?[A-Z]+)", text)
+        return f"{bad[1]} {bad[2]}: it takes {_IN_WORDS.get(taken[1], taken[1]) if taken else 'another value'}"
+    if choice := re.search(r"invalid choice ('[^']*') for argument '(--\S+)'. Expected one of \((.*?),?\)", text):
+        return f"{choice[2]} {choice[1]}: it takes one of {choice[3]}"
+    if missing := re.search(r"Missing value for argument '(--[^']+)'", text):
+        return f"{missing[1]} needs a value"
+    sections = [section.strip(" ╭╮╰╯") for section in re.split(r"[─-]{3,}", text)]  # title, what is wrong, help
+    return re.sub(r"^Error parsing (settings\.)?", "", sections[1] if len(sections) > 1 else text)
+
+
+def _flag_names(kind: Any, prefix: str = "") -> list[str]:
+    """Every flag of a dataclass, those of nested settings under their dotted names."""
+    kind = kind.__origin__ if hasattr(kind, "__metadata__") else kind
+    names: list[str] = []
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        nested = hints[field.name]
+        if dataclasses.is_dataclass(nested):
+            own = "" if kind.__name__ == _BOTH else f"{field.name.replace('_', '-')}."
+            names += _flag_names(nested, prefix + own)
+        else:
+            names.append(f"--{prefix}{field.name.replace('_', '-')}")
+    return names

@@ -26,7 +26,8 @@ def list(arguments: Sequence[str]) -> Answer:
     parse("list", List, arguments)
     recipes = [_recipe(name) for name in RECIPES]
     games = [_game(name) for name in GAMES]
-    document = {"recipes": recipes, "games": games, "nets": _nets()}
+    nets = _nets()
+    document = {"recipes": recipes, "games": games, "nets": nets}
     lines = ["recipes"]
     lines += [f"  {one['name']:<24}{one['says']} ({one['source']})" for one in recipes]
     lines += ["games"]
@@ -35,7 +36,7 @@ def list(arguments: Sequence[str]) -> Answer:
         f"bots: {', '.join(one['bots'])}"
         for one in games
     ]
-    lines += ["nets", *(f"  {name}" for name in document["nets"])]
+    lines += ["nets", *(f"  {name}" for name in nets)]
     return Answer(document, "\n".join(lines))
 
 

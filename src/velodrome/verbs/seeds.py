@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.evaluate import evaluated
+from velodrome.verbs.evaluate import Evaluate, evaluated
 
 if TYPE_CHECKING:
     from velodrome.verbs.train import Train
@@ -20,13 +20,14 @@ OneSeed = Callable[[Path, int], Answer]
 def train_seeds(flags: Train, folder: Path, one: OneSeed) -> Answer:
     """Train `flags.seeds` seeds one after another, in `folder/seed-0` and so on."""
     first = flags.seed or 0
+    exam = Evaluate(against=flags.against, episodes=flags.episodes)
     runs: list[dict[str, Any]] = []
     for seed in range(first, first + (flags.seeds or 1)):
         own = folder / f"seed-{seed}"
         answer = one(own, seed)
         if answer.code:
             return dataclasses.replace(answer, document={"run": str(folder), "runs": [*runs, answer.document]})
-        runs.append(answer.document | {"evaluation": evaluated(own, flags.against, flags.episodes)})
+        runs.append(answer.document | {"evaluation": evaluated(own, exam)})
     return _summary(folder, runs)
 
 

@@ -1,0 +1,132 @@
+"""The training of one seed in one run folder: begun or gone on with."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from velodrome.learn.evaluate import evaluate
+from velodrome.learn.session import Exam, Goal, Limits, Saving, Totals, Trained, Watcher, resume, train
+from velodrome.learn.trainer import Trainer
+from velodrome.meter.clock import Clock
+from velodrome.meter.machine import hardware
+from velodrome.meter.trace import Trace
+from velodrome.mistake import Mistake
+from velodrome.recipes.recipe import Recipe
+from velodrome.recipes.restore import build_from
+from velodrome.runs.files import writing_to
+from velodrome.runs.run import Config, Run
+from velodrome.runs.settings import differences, settings_from_json, settings_to_json
+from velodrome.show.sinks import make_sinks, refuse_missing_sinks
+from velodrome.show.terminal import watch_terminal
+from velodrome.verbs.flags import parse_with_settings
+from velodrome.verbs.players import opponent
+
+if TYPE_CHECKING:
+    from velodrome.verbs.train import Train
+
+EVALUATE_EVERY_S = 60.0
+
+
+class Job:
+    """Making one looks at everything that was asked for; `train` is the first to write."""
+
+    def __init__(self, recipe: Recipe, flags: Train, settings: Any, run: Run, arguments: Sequence[str]):
+        self.recipe, self.flags, self.run = recipe, flags, run
+        self.goes_on = run.exists
+        if self.goes_on and not flags.resume:
+            raise Mistake(f"{run.folder} holds a run already; add --resume to go on with it, or choose another --run")
+        self.config = self._config_of_run(arguments) if self.goes_on else self._new_config(settings)
+
+    def train(self) -> Trained:
+        """Build the trainer, put it where the run stopped, and train it."""
+        refuse_missing_sinks(self.flags.tensorboard, self.flags.wandb)
+        trainer = build_from(self.config)
+        exam = self._exam(trainer)
+        with self.run.owned():
+            if self.run.exists != self.goes_on:
+                raise Mistake(f"another process has begun a run in {self.run.folder}; choose another --run")
+            if not self.goes_on:
+                self.run.write_config(self.config)
+                return self._session(trainer, Totals(), exam)
+            return self._session(trainer, self._resumed(trainer), exam)
+
+    def _new_config(self, settings: Any) -> Config:
+        return Config(
+            recipe=self.recipe.name,
+            settings=settings_to_json(settings),
+            seed=self.flags.seed or 0,
+            device=self.flags.device or "cpu",
+            threads=self.flags.threads or torch.get_num_threads(),
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            machine=hardware(),
+        )
+
+    def _config_of_run(self, arguments: Sequence[str]) -> Config:
+        """The run's own settings; a flag that asks for others is a mistake, since it would be another run."""
+        config = self.run.read_config()
+        if config.recipe != self.recipe.name:
+            raise Mistake(f"{self.run.folder} is a run of {config.recipe}, not of {self.recipe.name}")
+        saved = settings_from_json(self.recipe.settings, config.settings)
+        _, asked = parse_with_settings(f"train {self.recipe.name}", type(self.flags), arguments, saved)
+        changes = differences(config.settings, settings_to_json(asked))
+        for name in ("seed", "device", "threads"):
+            was, wanted = getattr(config, name), getattr(self.flags, name)
+            changes += [(name, was, wanted)] if wanted not in (None, was) else []
+        if changes:
+            name, was, wanted = changes[0]
+            raise Mistake(
+                f"--{name.replace('_', '-')} {wanted}: {self.run.folder} was begun with {was}; leave the flag out, or "
+                "begin a new run"
+            )
+        return config
+
+    def _resumed(self, trainer: Trainer) -> Totals:
+        checkpoints = self.run.checkpoints
+        checkpoint = checkpoints.newest()
+        if checkpoint is None:
+            self.run.cut_back(0)
+            _say(f"{self.run.folder} has no checkpoint yet; it begins anew")
+            return Totals()
+        totals = resume(trainer, checkpoint)
+        for line in checkpoint.damaged:
+            _say(f"{line}; going on from {checkpoint.folder.name}")
+        with writing_to(self.run.folder):
+            checkpoints.set_aside_damaged(checkpoint)
+            self.run.cut_back(checkpoint.iteration)
+        _say(f"going on with {self.run.folder} after iteration {checkpoint.iteration}")
+        return totals
+
+    def _session(self, trainer: Trainer, totals: Totals, exam: Exam | None) -> Trained:
+        flags, config = self.flags, self.config
+        limits = Limits(flags.iterations, flags.seconds, Goal.parse(flags.until) if flags.until else None)
+        trace = Trace() if flags.trace else None
+        watchers: list[Watcher] = make_sinks(self.run.folder, config, flags.tensorboard, flags.wandb)
+        watchers.append(watch_terminal(f"{self.recipe.name}, seed {config.seed}", limits))
+        clock = Clock(config.device, trace=trace)
+        saving = Saving(flags.save_every)
+        try:
+            return train(
+                trainer, self.run, limits, clock=clock, totals=totals, exam=exam, saving=saving, watchers=watchers
+            )
+        finally:
+            if trace is not None and flags.trace is not None:
+                with writing_to(flags.trace, "choose another --trace"):
+                    trace.write(flags.trace)
+
+    def _exam(self, trainer: Trainer) -> Exam | None:
+        flags, device = self.flags, self.config.device
+        if flags.until is None and flags.evaluate_every is None:
+            return None
+        against = opponent(flags.against, trainer.game, device)
+        sit = partial(evaluate, trainer, trainer.game, against.player, episodes=flags.episodes, device=device)
+        return Exam(sit, against.name, flags.evaluate_every or EVALUATE_EVERY_S)
+
+
+def _say(line: str) -> None:
+    print(f"velodrome: {line}", file=sys.stderr)
