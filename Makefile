@@ -6,6 +6,7 @@ RUN := $(RUN)
 ENV := .venv
 BIN := $(ENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/tables.py benchmarks/test_long.py, $(wildcard benchmarks/*.py))
 PINS := pyproject.toml constraints.txt
 
 .PHONY: install install-dev demo lint test test-long bench docs picture clean
@@ -30,7 +31,7 @@ $(ENV)/installed-dev: $(ENV)/installed $(PINS)
 	@touch $@
 
 demo: install
-	$(BIN)/velodrome train hearts --seconds 120 --run $(RUN)
+	$(BIN)/velodrome train hearts --seconds 120 --evaluate-every 15 --against rule --run $(RUN)
 	$(BIN)/velodrome evaluate $(RUN) --against random --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against lowest --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against rule --episodes 1000
@@ -47,10 +48,11 @@ test: lint
 
 # Everything in full. The outcome is kept as a record, whether it passes or not.
 test-long: lint
-	$(BIN)/python benchmarks/test_suite.py
+	$(BIN)/python benchmarks/test_long.py
 
+# Every script measures us and, where there is one, a peer in the same run; each keeps a record in benchmarks/results.
 bench: install-dev
-	$(BIN)/python benchmarks/all.py
+	@for script in $(BENCHMARKS); do echo "$$script"; $(BIN)/python $$script || exit 1; done
 
 # Fills the tables in docs/ and README.md from benchmarks/results/*.json.
 docs: install

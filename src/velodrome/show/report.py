@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from velodrome import __version__
 from velodrome.meter.budget import UNACCOUNTED, Phase
+from velodrome.show.cards import keep_cards
 from velodrome.show.charts import Chart, Series, Strip, Tick, line_chart, number, phase_colour, strips
 from velodrome.show.story import UNITS, Record, Score, Story, flat, read, rolling_median
 from velodrome.show.words import amount, duration, listed, measured, several, share, short, size
@@ -53,6 +54,8 @@ class Card:
     says: str
     head: list[str]
     rows: Rows
+    latency_head: list[str]
+    latency_rows: Rows
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Page:
             Table("Throughput", self.rate_head, self.rate_rows, self.rate_note),
             *(Table(chart.title, chart.head, chart.rows, chart.y_label, 0) for chart in self.charts),
             *(Table(f"What {card.name} costs", card.head, card.rows, card.says) for card in self.cards),
+            *(Table(f"How fast {card.name} is", card.latency_head, card.latency_rows) for card in self.cards),
             Table("Changes tried", self.verdict_head, self.verdict_rows, numbers_from=9),
             Table("Machine", ["what", "which"], self.machine_rows, numbers_from=9),
             Table("Settings", ["setting", "value"], self.setting_rows, numbers_from=9),
@@ -122,6 +126,7 @@ class Page:
 def write_report(run_folder: Path | str) -> dict[str, Path]:
     """Write report.html and report.md into the run folder; returns their paths under `html` and `markdown`."""
     folder = Path(run_folder)
+    keep_cards(folder)
     page = page_of(read(folder))
     paths = {"html": folder / "report.html", "markdown": folder / "report.md"}
     _write(paths["html"], render_html(page))
@@ -357,17 +362,34 @@ def _add_profile(page: Page, profile: Record) -> None:
 
 
 def _card(model: Record) -> Card:
-    says = [f"{model['parameters']:,} parameters, {size(model['bytes'])}, {amount(model['flops'])} FLOPs a sample"]
-    for key, name in (("forward_us", "forward"), ("train_us", "forward and backward")):
-        if model.get(key):
-            says.append(f"{name} {number(model[key]['p50'])} us (p95 {number(model[key]['p95'])})")
     dead = model.get("dead_parameters", 0)
-    says.append(f"{dead:,} dead parameters" if dead else "no dead parameters")
-    rows = [
-        [part["name"], f"{part['parameters']:,}", f"{part['flops']:,}", number(part["forward_us"])]
+    says = [
+        f"{model['parameters']:,} parameters, {size(model['bytes'])}, {amount(model['flops'])} FLOPs a sample",
+        f"{dead:,} parameters are dead: they never get a gradient" if dead else "no dead parameters",
+        *model.get("notes", []),
+    ]
+    parts = [
+        [part["name"], f"{part['parameters']:,}", _flops(part["flops"]), number(part["forward_us"])]
         for part in model["components"]
     ]
-    return Card(str(model["name"]), "; ".join(says) + ".", ["component", "parameters", "FLOPs", "forward, us"], rows)
+    return Card(
+        name=str(model["name"]),
+        says="; ".join(says) + ".",
+        head=["component", "parameters", "FLOPs", f"forward of {model.get('batch', 1)}, us"],
+        rows=parts,
+        latency_head=["batch", "forward, us", "p95", "and backward, us", "p95", "of the ceiling", "bound by"],
+        latency_rows=[_latency(latency) for latency in model.get("latencies", [])],
+    )
+
+
+def _latency(latency: Record) -> list[str]:
+    times = [latency["forward_us"], latency["train_us"] or {}]
+    told = [number(each[key]) if key in each else "" for each in times for key in ("p50", "p95")]
+    return [f"{latency['batch']:,}", *told, share(latency["ceiling_share"]), latency["bound"]]
+
+
+def _flops(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 def _verdict_table(verdicts: list[Record]) -> tuple[list[str], Rows]:

@@ -1,0 +1,133 @@
+"""Fills the tables of the documentation from the records in benchmarks/results.
+
+    python benchmarks/tables.py            fill them
+    python benchmarks/tables.py --check    only say whether they are filled, exit 1 if not
+
+A page asks for a table with a comment, and the table comes to stand under it:
+
+    <!-- table: hearts_speed figures -->
+    <!-- end -->
+
+The words are a record (benchmarks/results/hearts_speed.json) and a path inside it (`figures` alone, or `a.b`), which
+leads to a list of rows, or to an object whose keys name the rows. A third word may list the columns: `name,ratio`.
+A record that does not exist yet leaves a line that says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from velodrome.show.charts import number
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+MARKED = re.compile(r"(<!-- table: (?P<words>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+UNITS = {"_per_s": "/s", "_us": ", us", "_ms": ", ms", "_s": ", s", "_ns": ", ns", "_mb": ", MB", "_gb": ", GB"}
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """The pages that may hold tables."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def filled(text: str, results: Path = RESULTS) -> str:
+    """The page with each of its tables made anew."""
+    return MARKED.sub(lambda found: f"{found[1]}{_block(found['words'].split(), results)}{found[3]}", text)
+
+
+def _block(words: Sequence[str], results: Path) -> str:
+    path = results / f"{words[0]}.json"
+    if not path.is_file():
+        return f"\nNot measured yet: there is no record `benchmarks/results/{path.name}`.\n\n"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    rows = rows_of(_inside(record, words[1] if len(words) > 1 else "figures"))
+    columns = words[2].split(",") if len(words) > 2 else list(dict.fromkeys(key for row in rows for key in row))
+    return f"\n{markdown(rows, columns)}\n{source(record)}\n"
+
+
+def _inside(record: Any, path: str) -> Any:
+    for key in path.split("."):
+        record = record[key]
+    return record
+
+
+def rows_of(found: Any) -> list[dict[str, Any]]:
+    """A list of rows as it is; an object as a row a key."""
+    if isinstance(found, Mapping):
+        return [
+            {"": _words(name)} | (dict(row) if isinstance(row, Mapping) else {"value": row})
+            for name, row in found.items()
+        ]
+    return [dict(row) for row in found]
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """A table; columns of numbers stand to the right."""
+    right = {key for key in columns if all(_is_number(row.get(key, 0)) for row in rows)}
+    head = "".join(f" {heading(key)} |" for key in columns)
+    rule = "".join(" --: |" if key in right else " :-- |" for key in columns)
+    body = ["|" + "".join(f" {cell(row.get(key))} |" for key in columns) for row in rows]
+    return "\n".join([f"|{head}", f"|{rule}", *body]) + "\n"
+
+
+def heading(key: str) -> str:
+    """A key as a column's heading, its unit apart."""
+    for ending, unit in UNITS.items():
+        if key.endswith(ending):
+            return _words(key.removesuffix(ending)) + unit
+    return _words(key)
+
+
+def cell(value: Any) -> str:
+    """A value as a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " to ".join(cell(one) for one in value) if len(value) == 2 else ", ".join(cell(one) for one in value)
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def source(record: Mapping[str, Any]) -> str:
+    """On what machine, when, and by which command."""
+    machine = record.get("machine") or {}
+    told = [str(machine[key]) for key in ("cpu", "gpu") if isinstance(machine.get(key), str)]
+    told += [f"{machine['cores']} cores"] if "cores" in machine else []
+    told += [str(record["date"])[:10]] if "date" in record else []
+    told += [f"`{record['command']}`"] if "command" in record else []
+    return f"{', '.join(told)}\n" if told else ""
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fill or check all pages."""
+    stale = [page for page in pages() if (text := page.read_text(encoding="utf-8")) != filled(text)]
+    if "--check" in arguments:
+        for page in stale:
+            print(f"{page.relative_to(ROOT)} has tables that differ from the records; run `make docs`", file=sys.stderr)
+        return 1 if stale else 0
+    for page in stale:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(f"filled {page.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
