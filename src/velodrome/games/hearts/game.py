@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from velodrome.games.game import Array, Choice, Game, Score, Spec, View
-from velodrome.games.hearts import bots, openspiel, play, views
+from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
+from velodrome.games.hearts import bots, openspiel, play, text, views
 from velodrome.games.hearts.rules import ACROSS, CARDS, CYCLE, DRAWN, LEFT, NO_PASS, RECORD, RIGHT, SEATS, Rules
 from velodrome.games.kernel import seed_states
 
@@ -165,6 +165,14 @@ class Hearts(Game):
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Ask a bot."""
         bots.advise(bots.BOTS.index(name), self.records, lo, hi, self._rules, action["card"][:, 0])
+
+    def describe(self, game: int) -> str:
+        """Hands, points and tricks."""
+        return text.describe(self.records[game], self._rules)
+
+    def describe_action(self, action: Action, game: int, row: int) -> str:
+        """The card."""
+        return text.card_name(int(action["card"][game, row]))
 
 
 def check(option: str, value: str, known: Any) -> None:

@@ -142,8 +142,6 @@ def played_cards(game):  # type: ignore[no-untyped-def]
 def deal_cards(game, rules):  # type: ignore[no-untyped-def]
     """Shuffle and start the next deal."""
     state = game.deals
-    state, bits = draw(state)
-    game.direction = choose_direction(rules.pass_direction, game.deal_number, bits)
     deck = np.empty(CARDS, np.uint8)
     for card in range(CARDS):
         deck[card] = card
@@ -155,7 +153,8 @@ def deal_cards(game, rules):  # type: ignore[no-untyped-def]
             hand |= card_set(deck[chosen])
             deck[chosen] = deck[place]
         game.dealt[seat] = hand
-    game.deals = state
+    game.deals, bits = draw(state)
+    game.direction = choose_direction(rules.pass_direction, game.deal_number, bits)
     game.deal_number += 1
     start(game)
 
