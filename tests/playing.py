@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from velodrome.games.game import Array, Game
-from velodrome.learn.evaluate import RandomPolicy
+from velodrome.learn.players import RandomPolicy
 
 
 def bots_in_turn(game: Game) -> Iterator[dict[str, Array]]:

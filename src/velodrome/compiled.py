@@ -54,7 +54,8 @@ _FOLDER = _compiled_folder()
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     config: Any = numba.config
     before = config.CACHE_DIR
-    config.CACHE_DIR = _FOLDER
+    # A module may be known by several names (a recipe's file that is also imported), and what is cached names one.
+    config.CACHE_DIR = os.path.join(_FOLDER, function.__module__)
     try:
         return numba.njit(cache=True, error_model="numpy", **options)(function)
     finally:

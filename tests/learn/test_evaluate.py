@@ -15,7 +15,8 @@ import velodrome.learn.evaluate
 from toys import SEATS, Meadow, Recalling, RecallingPolicy
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.evaluate import RandomPolicy, evaluate
+from velodrome.learn.evaluate import evaluate
+from velodrome.learn.players import RandomPolicy
 from velodrome.learn.trainer import Memory, Views
 from velodrome.recipes import find
 

@@ -17,16 +17,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from velodrome.games import make
-from velodrome.games.game import Array, Box, Game, Simplex, Spec
-from velodrome.learn.actions import Actions
-from velodrome.learn.trainer import Memory, Policy, Trainer, Views
+from velodrome.games.game import Array, Game, Spec
+from velodrome.learn.players import Player, Seated, seated
 
-Player = Policy | Trainer | str
-"""Who plays: a policy, a trainer (as it now stands), or a bot of the game by name."""
 Maker = Callable[..., Game]
 
 _BLOCK_BYTES = 64 * 2**20
@@ -82,9 +77,13 @@ def evaluate(
     block = max(1, _games_side_by_side(spec) // duplicate)
     blocks = []
     for first in range(0, episodes, block):
-        games, number = min(block, episodes - first) * duplicate, first * duplicate
-        slots = maker(games=games, seed=seed, threads=threads, first=number, duplicate=duplicate > 1)
-        players = [_seated(player, slots, greedy, device) for player in (hero, against) if player is not None]
+        games = min(block, episodes - first) * duplicate
+        slots = maker(games=games, seed=seed, threads=threads, first=first * duplicate, duplicate=duplicate > 1)
+        players = [
+            seated(player, slots, number=number, greedy=greedy, device=device)
+            for number, player in enumerate((hero, against))
+            if player is not None
+        ]
         blocks.append(_play(slots, players))
     return _summary(spec, blocks, episodes, duplicate)
 
@@ -113,7 +112,7 @@ class _Played:
     decisions: int
 
 
-def _play(game: Game, players: list[_Seated]) -> _Played:
+def _play(game: Game, players: list[Seated]) -> _Played:
     """Play every slot once to its end. The first player is the hero, seated by the number of the game."""
     hero = np.ones((game.games, game.spec.seats), np.bool_)
     if len(players) > 1:
@@ -162,83 +161,3 @@ def _summary(spec: Spec, blocks: list[_Played], episodes: int, duplicate: int) -
         game_steps=sum(b.game_steps for b in blocks),
         decisions=sum(b.decisions for b in blocks),
     )
-
-
-# -- players ------------------------------------------------------------------------------------------------------
-
-
-class _Seated:
-    """A player at the tables of one game: decides in the rows that are given, leaves zeros elsewhere."""
-
-    def decide(self, rows: Array) -> dict[str, Array]:
-        raise NotImplementedError
-
-
-def _seated(player: Player, game: Game, greedy: bool, device: str) -> _Seated:
-    if isinstance(player, str) and (player in game.spec.bots or player != "random"):
-        return _Bot(player, game)
-    if isinstance(player, str):
-        return _Acting(RandomPolicy(game.spec), game, "cpu")
-    return _Acting(player.policy(greedy) if hasattr(player, "policy") else player, game, device)
-
-
-class _Bot(_Seated):
-    def __init__(self, name: str, game: Game):
-        self.name, self.game = name, game
-
-    def decide(self, rows: Array) -> dict[str, Array]:
-        return self.game.bot(self.name)
-
-
-class _Acting(_Seated):
-    """A policy, with a memory for each seat of each game."""
-
-    def __init__(self, policy: Policy, game: Game, device: str):
-        self.policy, self.game = policy, game
-        seed = np.random.SeedSequence([game.seed, game.first]).generate_state(1)
-        self.generator = torch.Generator(device).manual_seed(int(seed[0]))
-        self.memory = policy.start(game.games * game.spec.seats)
-
-    @torch.no_grad()
-    def decide(self, rows: Array) -> dict[str, Array]:
-        spec, which = self.game.spec, np.flatnonzero(rows)
-        action: dict[str, Array] = {part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in spec.action}
-        if which.size:
-            views = self._views(which)
-            trajectory = torch.from_numpy(which // spec.deciders * spec.seats) + views["seat"]
-            remembered = {name: value[trajectory] for name, value in self.memory.items()}
-            chosen, after = self.policy.act(views, remembered, self.generator)
-            for name, value in after.items():
-                self.memory[name][trajectory] = value
-            for name, part in chosen.items():
-                action[name][which] = part.cpu().numpy()
-        return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
-
-    def _views(self, which: Array) -> dict[str, Tensor]:
-        views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
-        for name, view in self.game.spec.views.items():
-            if not view.private:
-                views[name] = torch.from_numpy(self.game.views[name].reshape(-1, *view.shape)[which])
-        return views
-
-
-class RandomPolicy:
-    """Plays anything legal with equal chance: an opponent that every game has."""
-
-    def __init__(self, spec: Spec):
-        self.actions = Actions(spec.action)
-
-    def start(self, rows: int) -> Memory:
-        """Nothing to remember."""
-        return {}
-
-    def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
-        """The action, and nothing remembered."""
-        rows = len(views["seat"])
-        even = {part.name: -100.0 for part in self.actions.parts if isinstance(part, Simplex)}
-        outputs = {name: torch.full((rows, n), even.get(name, 0.0)) for name, n in self.actions.heads.items()}
-        action, _ = self.actions.sample(outputs, views, generator)
-        for part in self.actions.parts:
-            if isinstance(part, Box):
-                action[part.name].uniform_(part.low, part.high, generator=generator)
-        return action, {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velodrome.games.game import Game
-from velodrome.learn.evaluate import Player
+from velodrome.learn.players import Player
 from velodrome.mistake import Mistake
 from velodrome.recipes.restore import restore
 from velodrome.runs.run import Run

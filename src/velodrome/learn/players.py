@@ -1,0 +1,101 @@
+"""Who may sit at a game: policies, trainers and bots, behind one small interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from velodrome.games.game import Array, Box, Game, Simplex, Spec
+from velodrome.learn.actions import Actions
+from velodrome.learn.trainer import Memory, Policy, Trainer, Views
+
+Player = Policy | Trainer | str
+"""A policy, a trainer (as it now stands), or a bot of the game by name; "random" can play every game."""
+
+
+class Seated:
+    """A player at the tables of one game."""
+
+    def decide(self, rows: Array) -> dict[str, Array]:
+        """Actions in the rows `[games, K]` that are marked; what stands in the others means nothing."""
+        raise NotImplementedError
+
+    def begin(self, games: Array) -> None:
+        """Forget what is remembered of the games `[games]` that are marked."""
+
+
+def seated(player: Player, game: Game, *, number: int = 0, greedy: bool = False, device: str = "cpu") -> Seated:
+    """Seat a player; players of different `number` at one game draw different random numbers."""
+    if isinstance(player, str) and (player in game.spec.bots or player != "random"):
+        return _Bot(player, game)
+    if isinstance(player, str):
+        return _Deciding(RandomPolicy(game.spec), game, number, "cpu")
+    return _Deciding(player.policy(greedy) if hasattr(player, "policy") else player, game, number, device)
+
+
+class _Bot(Seated):
+    def __init__(self, name: str, game: Game):
+        self.name, self.game = name, game
+
+    def decide(self, rows: Array) -> dict[str, Array]:
+        return self.game.bot(self.name)
+
+
+class _Deciding(Seated):
+    """A policy, with a memory for each seat of each game."""
+
+    def __init__(self, policy: Policy, game: Game, number: int, device: str):
+        self.policy, self.game = policy, game
+        seed = np.random.SeedSequence([game.seed, game.first, number]).generate_state(1)
+        self.generator = torch.Generator(device).manual_seed(int(seed[0]))
+        self.memory = policy.start(game.games * game.spec.seats)
+
+    def begin(self, games: Array) -> None:
+        which = torch.from_numpy(np.repeat(games, self.game.spec.seats).nonzero()[0])
+        for name, value in self.policy.start(len(which)).items():
+            self.memory[name][which] = value
+
+    @torch.no_grad()
+    def decide(self, rows: Array) -> dict[str, Array]:
+        spec, which = self.game.spec, np.flatnonzero(rows)
+        action: dict[str, Array] = {part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in spec.action}
+        if which.size:
+            views = self._views(which)
+            trajectory = torch.from_numpy(which // spec.deciders * spec.seats) + views["seat"]
+            remembered = {name: value[trajectory] for name, value in self.memory.items()}
+            chosen, after = self.policy.act(views, remembered, self.generator)
+            for name, value in after.items():
+                self.memory[name][trajectory] = value
+            for name, part in chosen.items():
+                action[name][which] = part.cpu().numpy()
+        return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
+
+    def _views(self, which: Array) -> dict[str, Tensor]:
+        views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
+        for name, view in self.game.spec.views.items():
+            if not view.private:
+                views[name] = torch.from_numpy(self.game.views[name].reshape(-1, *view.shape)[which])
+        return views
+
+
+class RandomPolicy:
+    """Plays anything legal with equal chance: an opponent that every game has."""
+
+    def __init__(self, spec: Spec):
+        self.actions = Actions(spec.action)
+
+    def start(self, rows: int) -> Memory:
+        """Nothing to remember."""
+        return {}
+
+    def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
+        """The action, and nothing remembered."""
+        rows = len(views["seat"])
+        even = {part.name: -100.0 for part in self.actions.parts if isinstance(part, Simplex)}
+        outputs = {name: torch.full((rows, n), even.get(name, 0.0)) for name, n in self.actions.heads.items()}
+        action, _ = self.actions.sample(outputs, views, generator)
+        for part in self.actions.parts:
+            if isinstance(part, Box):
+                action[part.name].uniform_(part.low, part.high, generator=generator)
+        return action, {}
