@@ -379,8 +379,9 @@ def test_the_module_and_the_random_state_are_left_alone() -> None:
     net = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 2))
     net[0].eval()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    example = torch.randn(4, 8)
     state = torch.random.get_rng_state()
-    quick(net, torch.randn(4, 8))
+    quick(net, example)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
     assert [part.training for part in net] == [False, True, True, True]
