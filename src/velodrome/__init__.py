@@ -1,3 +1,32 @@
 """Velodrome trains game-playing agents fast, accounts for every millisecond, and keeps only what is proven."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from velodrome.games import make as make
+    from velodrome.meter.card import card as card
+    from velodrome.meter.clock import Clock as Clock
+    from velodrome.meter.machine import machine as machine
+
 __version__ = "0.1.0"
+
+_OFFERED = {
+    "Clock": "velodrome.meter.clock",
+    "card": "velodrome.meter.card",
+    "machine": "velodrome.meter.machine",
+    "make": "velodrome.games",
+}
+"""What `velodrome.NAME` stands for. Imported when first asked for: torch and Numba take seconds."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OFFERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_OFFERED[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_OFFERED])
