@@ -70,9 +70,11 @@ class Pool:
             self.digests = [digest(frozen) for frozen in self.nets]
 
     def state(self) -> list[dict[str, Tensor]]:
+        """The snapshots' weights."""
         return [net.state_dict() for net in self.nets]
 
     def load(self, state: list[dict[str, Tensor]], like: nn.Module) -> None:
+        """Take the snapshots back; `like` has their layers."""
         self.nets = [copy.deepcopy(like).requires_grad_(False) for _ in state]
         for net, saved in zip(self.nets, state, strict=True):
             net.load_state_dict(saved)
@@ -92,6 +94,7 @@ class Table:
 
     @property
     def mixed(self) -> bool:
+        """Whether anyone but the current net plays."""
         return self.settings.bots_share > 0 or self.settings.pool_share > 0
 
     def seat_players(self, began: np.ndarray) -> None:
@@ -113,6 +116,11 @@ class Table:
         own: np.ndarray = (self.other[:, None] == SELF) | (self.game.seat == self.hero[:, None])
         return own
 
+    def held(self) -> np.ndarray:
+        """Which seats `[games, seats]` the current net has."""
+        held: np.ndarray = (self.other[:, None] == SELF) | (self.hero[:, None] == np.arange(self.game.spec.seats))
+        return held
+
     def answer(
         self, action: dict[str, Tensor], views: Views, actions: Actions, generator: torch.Generator, device: str
     ) -> None:
@@ -131,8 +139,10 @@ class Table:
                 action[name][rows] = part.to(action[name].dtype)
 
     def state(self) -> dict[str, Any]:
+        """Who sits where, and the random state that decides who comes next."""
         return {"random": self.random.bit_generator.state, "other": self.other.copy(), "hero": self.hero.copy()}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Put everyone where `state` has them."""
         self.random.bit_generator.state = state["random"]
         self.other[:], self.hero[:] = state["other"], state["hero"]

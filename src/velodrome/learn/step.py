@@ -42,5 +42,6 @@ def update(
 
 
 def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters that the optimizer moves."""
     groups: Iterable[dict[str, list[nn.Parameter]]] = optimizer.param_groups
     return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]

@@ -43,7 +43,9 @@ class Progress:
 class Policy(Protocol):
     """Something that acts. Rows are independent trajectories; `views` are rows-first and hold `seat` too."""
 
-    def start(self, rows: int) -> Memory: ...
+    def start(self, rows: int) -> Memory:
+        """The memory of so many new trajectories."""
+        ...
 
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
         """An action per row as `{part: tensor[rows, ...]}`, and the memory for these rows' next decision."""
@@ -56,7 +58,9 @@ class Trainer(Protocol):
     game: Game
     nets: dict[str, nn.Module]
 
-    def iterate(self, clock: Clock) -> Progress: ...
+    def iterate(self, clock: Clock) -> Progress:
+        """Do one iteration, its phases timed by `clock`. It does the same on one machine and on many."""
+        ...
 
     def policy(self, greedy: bool = False) -> Policy:
         """The agent as it now stands. It shares the trainer's weights: use it before the next iteration."""
@@ -67,7 +71,9 @@ class Trainer(Protocol):
         strings and None at its leaves."""
         ...
 
-    def load(self, state: dict[str, Any]) -> None: ...
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        ...
 
 
 class Stages:
@@ -85,6 +91,7 @@ class Stages:
 
     @property
     def index(self) -> int:
+        """Which stage is at work."""
         left = self.iteration
         for index, (_, length) in enumerate(self.stages[:-1]):
             if left < length:
@@ -94,20 +101,24 @@ class Stages:
 
     @property
     def now(self) -> Trainer:
+        """The trainer at work."""
         return self.stages[self.index][0]
 
     @property
     def game(self) -> Game:
+        """The game of the stage at work."""
         return self.now.game
 
     @property
     def nets(self) -> dict[str, nn.Module]:
+        """The nets of all stages."""
         merged: dict[str, nn.Module] = {}
         for stage, _ in self.stages:
             merged.update(stage.nets)
         return merged
 
     def iterate(self, clock: Clock) -> Progress:
+        """One iteration of the stage at work."""
         index = self.index
         progress = self.stages[index][0].iterate(clock)
         progress.metrics["stage"] = index
@@ -115,12 +126,15 @@ class Stages:
         return progress
 
     def policy(self, greedy: bool = False) -> Policy:
+        """The agent of the stage at work."""
         return self.now.policy(greedy)
 
     def state(self) -> dict[str, Any]:
+        """The state of every stage."""
         return {"iteration": self.iteration, "stages": [stage.state() for stage, _ in self.stages]}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Continue every stage."""
         self.iteration = state["iteration"]
         for (stage, _), saved in zip(self.stages, state["stages"], strict=True):
             stage.load(saved)

@@ -26,7 +26,8 @@ def make_net(name: str) -> tuple[nn.Module, tuple[Any, ...]]:
     """The net of that name and example inputs."""
     if name not in NETS:
         near = difflib.get_close_matches(name, NETS, n=1)
-        raise ValueError(f"no net is called {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(NETS)}"))
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NETS)}"
+        raise ValueError(f"no net is called {name!r}; {hint}")
     module, function = NETS[name].split(":")
     made: tuple[nn.Module, tuple[Any, ...]] = getattr(import_module(module), function)()
     return made

@@ -1,8 +1,9 @@
-"""Nets for Hearts: the masked-attention net of the self-play report in its three sizes, a plain one, a small fast one."""
+"""Nets for Hearts: the masked-attention net of the self-play report, a plain one, and a small fast one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,7 @@ class AttentionNet(nn.Module):
         self.positions: Tensor
 
     def forward(self, views: Views) -> dict[str, Tensor]:
+        """The logits of the cards and the value."""
         cards, past = views["cards"], at_least_one(views["past"])
         x = self.embed(cards, views["seat"]) + self.positions[: past.shape[1]]
         for layer in self.encoder:
@@ -51,11 +53,11 @@ class AttentionNet(nn.Module):
         return {"card": self.policy(pooled), "value": self.value(pooled).squeeze(-1)}
 
     def embed(self, cards: Tensor, seat: Tensor) -> Tensor:
-        """Each observation through the input layer; `cards` are lists of set features `[rows, 5, n]`, or dense floats."""
-        own = self.seats(seat.long()) @ self.input.weight[FEATURES:]
+        """Each observation through the input layer: `cards [rows, 5, n]` are lists of set features, or dense floats."""
+        own: Tensor = self.seats(seat.long()) @ self.input.weight[FEATURES:]
         if cards.is_floating_point():
             return self.input.dense(cards) + own[:, None]
-        return self.input.listed(cards.flatten(0, 1), FEATURES).unflatten(0, cards.shape[:2]) + own[:, None]
+        return self.input.listed(cards.flatten(0, 1), FEATURES).view(*cards.shape[:2], -1) + own[:, None]
 
 
 class Pooling(nn.Module):
@@ -68,6 +70,7 @@ class Pooling(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the query finds in `x [rows, n, width]`."""
         query = self.query.expand(x.shape[0], 1, -1)
         return self.norm(self.attention(query, x, mask).squeeze(1))  # type: ignore[no-any-return]
 
@@ -86,6 +89,7 @@ class MlpNet(nn.Module):
         orthogonal(self.policy, last=self.policy)
 
     def forward(self, views: Views) -> dict[str, Tensor]:
+        """The logits of the cards and the value."""
         cards = views["cards"]
         x = self.input.dense(cards) if cards.is_floating_point() else self.input.listed(cards, FEATURES)
         x = F.relu(self.trunk(F.relu(x)))
@@ -93,7 +97,7 @@ class MlpNet(nn.Module):
 
 
 class PackedNet(nn.Module):
-    """A plain net on packed bit views laid side by side: `bits` for a player, `bits` and `others` for a central critic."""
+    """A plain net on packed bit views laid side by side: a player's `bits`, for a central critic `others` too."""
 
     def __init__(self, packed: Mapping[str, int], widths: tuple[int, ...], output: str, n: int):
         """`packed` gives the bytes of each view."""
@@ -108,6 +112,7 @@ class PackedNet(nn.Module):
         orthogonal(self.trunk, last, gain=0.01 if n > 1 else 1.0)
 
     def forward(self, views: Views) -> dict[str, Tensor]:
+        """The logits of the cards, or the value."""
         x = self.trunk(F.relu(self.input.packed(torch.cat([views[view] for view in self.packed], -1))))
         return {self.output: x.squeeze(-1) if self.output == "value" else x}
 
@@ -120,3 +125,45 @@ def player(packed: Mapping[str, int], widths: tuple[int, ...] = (256, 256)) -> P
 def critic(packed: Mapping[str, int], widths: tuple[int, ...] = (256, 256)) -> PackedNet:
     """The central critic: the value of a seat from everything, for training only."""
     return PackedNet(packed, widths, "value", 1)
+
+
+# The nets by name, each with example inputs as wide as the game's views.
+
+SET, COMPACT_BYTES, OTHERS_BYTES = 152, 88, 20
+"""The most features that are ever set, and the widths of the packed views."""
+
+
+def attention() -> tuple[nn.Module, tuple[Any, ...]]:
+    """The report's net."""
+    return AttentionNet(128, 4, 2), (_history(32),)
+
+
+def attention_reduced() -> tuple[nn.Module, tuple[Any, ...]]:
+    """The report's proposal."""
+    return AttentionNet(64, 2, 1), (_history(32),)
+
+
+def attention_minimal() -> tuple[nn.Module, tuple[Any, ...]]:
+    """The report's smallest."""
+    return AttentionNet(32, 1, 1), (_history(32),)
+
+
+def mlp() -> tuple[nn.Module, tuple[Any, ...]]:
+    """The report's plain alternative."""
+    views = _history(32)
+    return MlpNet(), ({"cards": views["cards"][:, -1], "legal": views["legal"]},)
+
+
+def compact() -> tuple[nn.Module, tuple[Any, ...]]:
+    """The player of the recipe `hearts`."""
+    bits = torch.randint(256, (32, COMPACT_BYTES), dtype=torch.uint8)
+    return player({"bits": COMPACT_BYTES}), ({"bits": bits, "legal": torch.ones(32, CARDS, dtype=torch.bool)},)
+
+
+def _history(rows: int) -> dict[str, Tensor]:
+    return {
+        "cards": torch.rand(rows, HISTORY, FEATURES).topk(SET).indices.to(torch.int16),
+        "past": torch.ones(rows, HISTORY, dtype=torch.bool),
+        "seat": torch.arange(rows) % 4,
+        "legal": torch.ones(rows, CARDS, dtype=torch.bool),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -65,7 +66,7 @@ class SelfAttention(nn.Module):
         return self.output(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class EncoderLayer(nn.Module):
@@ -81,6 +82,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`x [rows, n, width]`, attending where `mask [rows, n]` allows it."""
         x = self.attention_norm(x + self.dropout(self.attention(x, x, mask)))
         return self.norm(x + self.dropout(self.narrow(self.dropout(F.relu(self.wide(x))))))  # type: ignore[no-any-return]
 
@@ -99,7 +101,7 @@ def at_least_one(mask: Tensor) -> Tensor:
 def plain(widths: list[int]) -> nn.Sequential:
     """Linear layers with ReLU between them; the last one is bare."""
     layers: list[nn.Module] = []
-    for n, m in zip(widths, widths[1:], strict=False):
+    for n, m in itertools.pairwise(widths):
         layers += [nn.Linear(n, m), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -29,7 +29,11 @@ class Settings:
     opponents: Opponents = Opponents()
 
 
-@recipe("hearts", source="Hearts PPO self-play report", says="compact observation, central critic, self-play; the one to run")
+@recipe(
+    "hearts",
+    source="Hearts PPO self-play report",
+    says="compact observation, central critic, self-play; the one to run",
+)
 def hearts(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)

@@ -1,7 +1,7 @@
 """Hearts with the masked-attention net of the self-play report, at the report's settings.
 
-What the report had wrong is right here: every seat learns from its own points along its own decisions, the history is the
-same seat's and in time order, and the seat is known. Each knob that the report recommends turning is a setting.
+What the report had wrong is right here: every seat learns from its own points along its own decisions, the history is
+the same seat's and in time order, and the seat is known. Each knob that the report recommends turning is a setting.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ class Settings:
     opponents: Opponents = Opponents()
 
 
-@recipe("hearts-attention", source="Hearts PPO self-play report", says="the report's attention net and settings, its faults mended")
+@recipe(
+    "hearts-attention",
+    source="Hearts PPO self-play report",
+    says="the report's attention net and settings, its faults mended",
+)
 def hearts_attention(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)

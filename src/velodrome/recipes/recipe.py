@@ -26,12 +26,14 @@ _known: dict[str, Recipe] = {}
 
 @dataclass(frozen=True)
 class Recipe:
+    """A named system: how to build its trainer, and where it comes from."""
+
     name: str
     source: str
     """The document or paper whose system this is."""
     says: str
     """One line for `velodrome list`."""
-    settings: type
+    settings: type[Any]
     build: Callable[[Any, int, str], Trainer]
     """`(settings, seed, device) -> trainer`."""
 
@@ -43,8 +45,8 @@ def recipe(name: str, source: str, says: str) -> Callable[[Build], Build]:
     """Register the decorated `build(settings, seed, device)`; its settings type is read off its annotation."""
 
     def register(build: Build) -> Build:
-        settings = get_type_hints(build)["settings"]
-        if not dataclasses.is_dataclass(settings):
+        settings: Any = get_type_hints(build)["settings"]
+        if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
             raise TypeError(f"recipe {name}: settings must be annotated with a dataclass")
         _known[name] = Recipe(name, source, says, settings, build)
         return build
@@ -62,7 +64,10 @@ def find(name: str) -> Recipe:
         return dataclasses.replace(_known[own], name=name)
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1)
-        raise ValueError(f"no recipe is called {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"))
+        raise ValueError(
+            f"no recipe is called {name!r}; "
+            + (f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}")
+        )
     import_module(RECIPES[name])
     return _known[name]
 
@@ -74,7 +79,8 @@ def _load(path: Path) -> None:
     if module_name in sys.modules and sys.modules[module_name].__file__ == str(path.resolve()):
         return
     spec = importlib.util.spec_from_file_location(module_name, path.resolve())
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)

@@ -13,8 +13,8 @@ def advantages(rewards, seat, acting, value, ended, cut, cut_value, discount, tr
 
     Rows are `[games, steps, K]`, rewards `[games, steps, seats]`. Between two decisions of a seat others play; what the
     seat earns meanwhile belongs to its earlier decision. The last decision of a seat whose game goes on after the
-    segment only bootstraps the one before it: what it leads to is not known yet. `cut_value [games, steps, seats]` is the
-    value of the position in which a time limit ended the game; it is not a number for a seat that nobody estimated.
+    segment only bootstraps the one before it: what it leads to is not known yet. `cut_value [games, steps, seats]` is
+    the value of the position in which a time limit ended the game; it is not a number where nobody estimated it.
     """
     seats = rewards.shape[2]
     later_value = np.zeros(seats, np.float32)

@@ -50,7 +50,7 @@ def list_bits(bits, starts, listed):  # type: ignore[no-untyped-def]
 
 @kernel
 def list_rows(starts, listed, feature_starts, rows):  # type: ignore[no-untyped-def]
-    """The same lists the other way round: the rows that have feature f are rows[feature_starts[f]:feature_starts[f + 1]]."""
+    """The lists the other way round: rows[feature_starts[f]:feature_starts[f + 1]] have the feature f."""
     features = feature_starts.shape[0] - 1
     feature_starts[:] = 0
     for at in range(starts[-1]):
@@ -85,7 +85,7 @@ class _PackedLinear(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
         starts, listed = context.lists
         feature_starts = np.empty(context.features + 1, np.int64)
         rows = np.empty(len(listed), np.int32)

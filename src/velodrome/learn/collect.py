@@ -1,0 +1,161 @@
+"""Playing a segment of steps in one lane, and what each decision in it turned out to be worth.
+
+Segments are laid out `[games, steps, K]`, one tensor for each view, allocated once; nothing is copied between playing
+and learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from velodrome.games.game import Game
+from velodrome.learn.actions import Actions
+from velodrome.learn.kernels.advantage import advantages
+from velodrome.learn.opponents import Table
+from velodrome.learn.trainer import Counts
+from velodrome.meter.clock import Clock
+
+_PIECE = 4096
+"""Rows that a critic looks at in one go: what it makes of them stays in the cache."""
+
+
+class Collector:
+    """The games of one lane and the segment that was played last."""
+
+    def __init__(
+        self,
+        game: Game,
+        nets: Mapping[str, nn.Module],
+        table: Table,
+        steps: int,
+        generator: torch.Generator,
+        device: str,
+    ):
+        """`nets` has the `net` that plays and, where it does not estimate values itself, a `critic`."""
+        self.game, self.nets, self.table, self.generator, self.device = game, nets, table, generator, device
+        self.actions = Actions(game.spec.action)
+        rows = (game.games, steps, game.spec.deciders)
+        wanted = {name for net in nets.values() for name in net.wants}  # type: ignore[union-attr]
+        self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
+        self.now["seat"] = torch.from_numpy(game.seat)
+        self.views = {name: self._empty(rows + view.shape[2:], view.dtype) for name, view in self.now.items()}
+        self.action = {
+            part.name: self._empty(rows + part.shape, torch.from_numpy(np.zeros(0, part.dtype)).dtype)
+            for part in game.spec.action
+        }
+        self.log_prob, self.value = self._empty(rows), self._empty(rows)
+        self.acting, self.own = np.ones(rows, bool), np.ones(rows, bool)
+        self.rewards = np.zeros((game.games, steps, game.spec.seats), np.float32)
+        self.ended, self.cut = np.zeros(rows[:2], bool), np.zeros(rows[:2], bool)
+        self.cut_value, self.outcome = np.zeros_like(self.rewards), np.zeros_like(self.rewards)
+        self.advantage, self.returns = self._empty((0,)), self._empty((0,))
+        """Of every row `[games * steps * K]`; they mean something in the `rows` alone."""
+        self.rows = self._empty((0,), torch.int64)
+        """The own decisions whose consequences are known."""
+
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    @torch.no_grad()
+    def collect(self, clock: Clock, discount: float, trace: float, reward_scale: float) -> Counts:
+        """Play one segment and estimate its advantages."""
+        game = self.game
+        for step in range(self.rewards.shape[1]):
+            with clock("collect.infer"):
+                views = {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.now.items()}
+                outputs = self.nets["net"](views)
+                action, log_prob = self.actions.sample(outputs, views, self.generator)
+                self._seat_others(step, action, views)
+            with clock("collect.encode"):
+                self._keep_decision(step, action, log_prob, outputs)
+            with clock("collect.step"):
+                game.step({name: part.cpu().numpy() for name, part in action.items()})
+            with clock("collect.encode"):
+                over = self._keep_consequence(step)
+            with clock("collect.step"):
+                if over.any():
+                    game.reset(over)
+                    self.table.seat_players(over)
+        with clock("collect.infer"):
+            if "critic" in self.nets:
+                self._criticise()
+        with clock("collect.encode"):
+            self._estimate(discount, trace, reward_scale)
+        return Counts(game_steps=self.ended.size, decisions=int((self.acting & self.own).sum()))
+
+    def _seat_others(self, step: int, action: dict[str, Tensor], views: dict[str, Tensor]) -> None:
+        if self.table.mixed:
+            self.own[:, step] = self.table.own()
+            self.table.answer(action, views, self.actions, self.generator, self.device)
+
+    def _keep_decision(
+        self, step: int, action: Mapping[str, Tensor], log_prob: Tensor, outputs: Mapping[str, Tensor]
+    ) -> None:
+        rows = self.game.seat.shape
+        for name, view in self.now.items():
+            self.views[name][:, step] = view
+        for name, part in action.items():
+            self.action[name][:, step] = part.view(rows + part.shape[1:])
+        self.log_prob[:, step] = log_prob.view(rows)
+        self.acting[:, step] = self.game.acting
+        if "critic" not in self.nets:
+            self.value[:, step] = outputs["value"].view(rows)
+
+    def _keep_consequence(self, step: int) -> np.ndarray:
+        """Returns which games are over."""
+        game = self.game
+        self.rewards[:, step], self.ended[:, step], self.cut[:, step] = game.rewards, game.ended, game.cut
+        over: np.ndarray = game.ended | game.cut
+        self.outcome[:, step] = np.where(over[:, None] & self.table.held(), game.outcome, np.nan)
+        if game.cut.any():
+            self._value_of_cut(step)
+        return over
+
+    def _value_of_cut(self, step: int) -> None:
+        """The value of the positions in which a time limit ended the game, for the seats that were to decide."""
+        games = np.flatnonzero(self.game.cut & ~self.game.ended)
+        views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
+        value = self.nets.get("critic", self.nets["net"])(views)["value"].unflatten(0, (len(games), -1))
+        self.cut_value[:, step] = np.nan
+        self.cut_value[games[:, None], step, self.game.seat[games]] = value.float().cpu().numpy()
+
+    def _criticise(self) -> None:
+        critic, value = self.nets["critic"], self.value.view(-1)
+        views = {name: self.views[name].flatten(0, 2) for name in critic.wants}  # type: ignore[union-attr]
+        for lo in range(0, len(value), _PIECE):
+            value[lo : lo + _PIECE] = critic({name: view[lo : lo + _PIECE] for name, view in views.items()})["value"]
+
+    def _estimate(self, discount: float, trace: float, reward_scale: float) -> None:
+        advantage, known = np.zeros(self.value.shape, np.float32), np.zeros(self.value.shape, bool)
+        advantages(
+            self.rewards * np.float32(reward_scale), self.views["seat"].cpu().numpy(), self.acting,
+            self.value.cpu().numpy(), self.ended, self.cut, self.cut_value,
+            np.float32(discount), np.float32(trace), advantage, known,
+        )  # fmt: skip
+        self.advantage = torch.from_numpy(advantage.reshape(-1)).to(self.device)
+        self.returns = self.advantage + self.value.view(-1)
+        self.rows = torch.from_numpy(np.flatnonzero(known & self.own)).to(self.device)
+
+    def outcomes(self) -> np.ndarray:
+        """The scores, in the games that ended in this segment, of the seats that the net held itself."""
+        scores: np.ndarray = self.outcome[~np.isnan(self.outcome)]
+        return scores
+
+    def state(self) -> dict[str, Any]:
+        """The games in mid-play, who sits where, and the random state."""
+        return {
+            "game": self.game.snapshot(),
+            "generator": self.generator.get_state(),
+            "table": self.table.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put everything where `state` left it."""
+        self.game.restore(state["game"])
+        self.generator.set_state(state["generator"])
+        self.table.load(state["table"])
