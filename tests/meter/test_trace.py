@@ -115,7 +115,7 @@ def test_a_long_recording_keeps_to_its_limit_too(tmp_path: Path) -> None:
     trace = Trace(50_000)
     day_ns = 86_400 * 10**9
     for i in range(2000):
-        trace.add("main", "collect.communicate", i + day_ns * (i > 0), i + 2 * day_ns)
+        trace.log("main").add("collect.communicate", i + day_ns * (i > 0), i + 2 * day_ns)
     trace.write(tmp_path / "trace.json.gz")
     assert len(gzip.decompress((tmp_path / "trace.json.gz").read_bytes())) <= 50_000
 
@@ -169,8 +169,8 @@ def test_perfetto_reads_every_slice_without_complaint(tmp_path: Path) -> None:
 @needs_trace_processor
 def test_perfetto_does_not_take_overlapping_slices_as_they_are(tmp_path: Path) -> None:
     trace = Trace()
-    trace.add("main", "one", 0, 20_000)
-    trace.add("main", "two", 10_000, 30_000)
+    trace.log("main").add("one", 0, 20_000)
+    trace.log("main").add("two", 10_000, 30_000)
     trace.write(tmp_path / "trace.json.gz")
     slices, complaints = processor.query(tmp_path / "trace.json.gz", "select name from slice", COMPLAINTS)
     assert slices == [{"name": "one"}]
