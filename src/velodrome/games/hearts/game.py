@@ -143,6 +143,16 @@ class Hearts(Game):
         self.look(lo, hi)
         return int(refused)
 
+    def play_random(self, deals: int) -> tuple[int, Array]:
+        """Play the next deals of every game with random cards, without looking. Returns the number of decisions and
+        the points `[games, 4]`; the deals after these are then dealt."""
+        points = np.zeros((self.games, SEATS))
+        decisions = self._over_slices(
+            "play random", lambda lo, hi: int(play.play_random(self.records, lo, hi, deals, self._rules, points))
+        )
+        self.reset()
+        return sum(decisions), points
+
     def look(self, lo: int, hi: int) -> None:
         """Write whose turn it is and what that seat sees."""
         self._look(lo, hi, self._everyone)
