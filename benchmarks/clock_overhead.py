@@ -10,6 +10,7 @@ python benchmarks/clock_overhead.py [ROUNDS]
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import sys
 import time
@@ -109,7 +110,7 @@ def overhead(rounds: int) -> list[dict[str, Any]]:
     loop, spans = Loop(), 2 * STEPS + 3 * MINIBATCHES
     clocks = {"not enabled": Clock(enabled=False), "enabled": Clock(), "traced": Clock(trace=Trace())}
     works: dict[str, Callable[[], Any]] = {"bare": loop.bare}
-    works |= {name: lambda clock=clock: loop.timed(clock) for name, clock in clocks.items()}
+    works |= {name: functools.partial(loop.timed, clock) for name, clock in clocks.items()}
     in_turn(works, 50)
     took = in_turn(works, rounds)
     costs = {"not enabled": None, "enabled": calibrated_span_ns(), "traced": calibrated_span_ns("cpu", True)}
@@ -139,22 +140,19 @@ def delayed(rounds: int) -> list[dict[str, Any]]:
     """Phase by phase, a run with 5 % more time in `learn.backward` beside the same run without."""
     plain, slow = Loop(), Loop()
     clocks = {"plain": Clock(), "slow": Clock()}
-    plain_works = {"plain": lambda: plain.timed(clocks["plain"])}
-    in_turn(plain_works, 200)
-    backward = clocks["plain"].budget().spans["learn.backward"]
-    slow.delay_s = DELAY * backward.ns / backward.samples / 1e9
-    works = plain_works | {"slow": lambda: slow.timed(clocks["slow"])}
-    in_turn(works, 50)
-    for clock in clocks.values():
-        clock.lap()
-    laps: dict[str, list[Budget]] = {name: [] for name in works}
+    laps: dict[str, list[Budget]] = {"plain": [], "slow": []}
 
-    def one(name: str) -> None:
+    def one(name: str, loop: Loop) -> None:
         clocks[name].lap()
-        works[name]()
+        loop.timed(clocks[name])
         laps[name].append(clocks[name].lap())
 
-    in_turn({name: lambda name=name: one(name) for name in works}, rounds)
+    works = {"plain": lambda: one("plain", plain), "slow": lambda: one("slow", slow)}
+    in_turn(works, 200)
+    slow.delay_s = DELAY * float(np.median(phases(laps["plain"])["learn.backward"])) / MINIBATCHES
+    for taken in laps.values():
+        taken.clear()
+    in_turn(works, rounds)
     before, after = phases(laps["plain"]), phases(laps["slow"])
     rows = []
     for name in before:

@@ -226,18 +226,27 @@ def test_shared_weights_are_counted_once() -> None:
     assert made.flops == 2 * 2 * 64
 
 
-def test_the_time_of_a_component_is_its_own() -> None:
-    class Slow(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            for _ in range(200):
-                x = x + 1
-            return x
+def test_the_time_of_a_component_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0]
+    monkeypatch.setattr("velodrome.meter.components.time.perf_counter_ns", lambda: now[0])
 
-    net = nn.Sequential(nn.ReLU(), Slow(), nn.ReLU())
+    class Takes(nn.Module):
+        def __init__(self, ns: int, inner: nn.Module | None = None) -> None:
+            super().__init__()
+            self.ns, self.inner = ns, inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            now[0] += self.ns
+            return self.inner(x) if self.inner is not None else x
+
+    shared = Takes(5)
+    net = nn.Sequential(Takes(100), Takes(10, shared), shared, Takes(1000, Takes(1)))
     with Stopwatch(net, 1, lambda: None) as stopwatch:
-        ns = min((dict(stopwatch.run((torch.randn(4),))) for _ in range(5)), key=lambda ns: sum(ns.values()))
-    assert ns["1"] > 5 * (ns["0"] + ns["2"])
-    assert not vars(net[1]).get("forward")
+        assert stopwatch.run((torch.zeros(1),)) == {"own": 0, "0": 100, "1": 20, "3": 1001}
+        assert stopwatch.run((torch.zeros(1),)) == {"own": 0, "0": 100, "1": 20, "3": 1001}
+    with Stopwatch(net, 2, lambda: None) as stopwatch:
+        assert stopwatch.run((torch.zeros(1),)) == {"own": 0, "0": 100, "1": 10, "1.inner": 10, "3": 1000, "3.inner": 1}
+    assert "forward" not in vars(net[1])
 
 
 # -- dead weights ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from velodrome.meter.machine import Machine, Processor, machine
 from velodrome.meter.tensors import Inputs, named_tensors, rows, with_rows
 from velodrome.meter.weights import silent_weights, unset_inputs
 
-WORTH_A_FLAG = 0.05
+WORTH_A_FLAG = 0.1
 """Share of the forward time from which a component without any FLOPs is pointed out."""
 
 
