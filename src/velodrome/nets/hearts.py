@@ -129,8 +129,8 @@ def critic(packed: Mapping[str, int], widths: tuple[int, ...] = (256, 256)) -> P
 
 # The nets by name, each with example inputs as wide as the game's views.
 
-SET, COMPACT_BYTES, OTHERS_BYTES = 152, 88, 20
-"""The most features that are ever set, and the widths of the packed views."""
+SET, COMPACT_BYTES = 138, 88
+"""The most features of an observation that are ever set, and the width of the packed view."""
 
 
 def attention() -> tuple[nn.Module, tuple[Any, ...]]:

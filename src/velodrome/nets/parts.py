@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.kernels.packed import packed_linear
+from velodrome.nets.kernels.sparse import listed_linear, packed_linear
 
 
 class InputLinear(nn.Module):
@@ -36,7 +36,7 @@ class InputLinear(nn.Module):
 
     def listed(self, indices: Tensor, padding: int) -> Tensor:
         """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
-        return F.embedding_bag(indices.int(), self.weight, mode="sum", padding_idx=padding) + self.bias
+        return listed_linear(indices, padding, self.weight, self.bias)
 
     def packed(self, bits: Tensor) -> Tensor:
         """From `[rows, bytes]` packed bits, lowest bit first."""

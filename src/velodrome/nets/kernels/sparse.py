@@ -1,7 +1,7 @@
-"""A linear layer on a packed bit set: the sum of the weight rows of the set bits.
+"""Linear layers on binary inputs of which few are set: the sum of the weight rows of those that are.
 
-A dense product reads every input, set or not. Here only set bits cost anything, and the input stays packed
-(one bit a feature) from the game to the layer.
+A dense product reads every input, set or not. Here only what is set costs anything, and the input stays as small as
+the game wrote it: packed, one bit a feature, or a list of the set ones.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import kernel, lowest_bit, rule
+
+Array = NDArray[Any]
 
 
 @rule
@@ -72,27 +75,43 @@ def sum_listed(table, starts, listed, out):  # type: ignore[no-untyped-def]
         add_listed(table, listed, starts[i], starts[i + 1], out[i])
 
 
-class _PackedLinear(torch.autograd.Function):
+@kernel
+def list_entries(indices, padding, starts, listed):  # type: ignore[no-untyped-def]
+    """The entries of row i, padding left out, as listed[starts[i]:starts[i + 1]]; returns how many there are."""
+    count = 0
+    for i in range(indices.shape[0]):
+        starts[i] = count
+        for at in range(indices.shape[1]):
+            if indices[i, at] != padding:
+                listed[count] = indices[i, at]
+                count += 1
+    starts[indices.shape[0]] = count
+    return count
+
+
+class _SumRows(torch.autograd.Function):
+    """For each row, the bias and the weight rows that its list names."""
+
     @staticmethod
-    def forward(context: Any, bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        starts = np.empty(bits.shape[0] + 1, np.int64)
-        listed = np.empty(bits.shape[0] * bits.shape[1] * 8, np.int16)
-        count = list_bits(bits.numpy(), starts, listed)
-        out = bias.detach().repeat(bits.shape[0], 1)
+    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
+        out = bias.detach().repeat(len(starts) - 1, 1)
         sum_listed(weight.detach().numpy(), starts, listed, out.numpy())
-        context.lists = starts, listed[:count]
-        context.features = weight.shape[0]
+        context.lists, context.inputs = (starts, listed), weight.shape[0]
         return out
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
+    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor]:
         starts, listed = context.lists
-        feature_starts = np.empty(context.features + 1, np.int64)
-        rows = np.empty(len(listed), np.int32)
+        feature_starts, rows = np.empty(context.inputs + 1, np.int64), np.empty(len(listed), np.int32)
         list_rows(starts, listed, feature_starts, rows)
-        weight_gradient = torch.zeros(context.features, gradient.shape[1])
+        weight_gradient = torch.zeros(context.inputs, gradient.shape[1])
         sum_listed(gradient.contiguous().numpy(), feature_starts, rows, weight_gradient.numpy())
-        return None, weight_gradient, gradient.sum(0)
+        return None, None, weight_gradient, gradient.sum(0)
+
+
+def _compiled(weight: Tensor) -> bool:
+    """Whether the compiled form serves: on the CPU, in single precision, and not while torch compiles the net."""
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and not torch.compiler.is_compiling()
 
 
 def unpack(bits: Tensor, features: int) -> Tensor:
@@ -102,7 +121,21 @@ def unpack(bits: Tensor, features: int) -> Tensor:
 
 
 def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`unpack(bits) @ weight + bias`, compiled on the CPU in single precision, dense elsewhere."""
-    if bits.device.type == "cpu" and weight.dtype == torch.float32 and not torch.compiler.is_compiling():
-        return _PackedLinear.apply(bits.contiguous(), weight, bias)  # type: ignore[no-any-return, no-untyped-call]
-    return unpack(bits, weight.shape[0]).to(weight.dtype) @ weight + bias
+    """`unpack(bits) @ weight + bias`, compiled on the CPU, dense elsewhere."""
+    if not _compiled(weight):
+        return unpack(bits, weight.shape[0]).to(weight.dtype) @ weight + bias
+    packed = bits.contiguous().numpy()
+    starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
+    count = list_bits(packed, starts, listed)
+    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
+    """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out."""
+    if not _compiled(weight):
+        known = (indices != padding)[..., None]
+        return torch.where(known, weight[indices.long().clamp(max=len(weight) - 1)], 0).sum(1) + bias
+    lists = indices.contiguous().numpy()
+    starts, listed = np.empty(len(lists) + 1, np.int64), np.empty(lists.size, lists.dtype)
+    count = list_entries(lists, padding, starts, listed)
+    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
