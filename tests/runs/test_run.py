@@ -111,3 +111,11 @@ def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path / "taken", tmp_path / "taken" / "inside"):
         with pytest.raises(Mistake, match=f"{folder} cannot be written .*; choose another --run"), Run(folder).owned():
             pass
+
+
+def test_closing_where_the_disk_is_full_hides_no_other_mistake(run: Run) -> None:
+    (run.folder / "metrics.jsonl").symlink_to("/dev/full")
+    run.append("metrics.jsonl", {"iteration": 1})
+    with pytest.raises(OSError, match="No space left"):
+        run.flush()
+    run.close()

@@ -10,6 +10,7 @@ profile.json, cards.json, verdicts.jsonl, trace.json.gz, report.html, report.md:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -99,9 +100,10 @@ class Run:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Close the growing files."""
+        """Close the growing files. Lines that were not flushed may be lost where the disk is full."""
         for file in self._open.values():
-            file.close()
+            with contextlib.suppress(OSError):
+                file.close()
         self._open.clear()
 
     def lines(self, name: str) -> list[dict[str, Any]]:
