@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from small import TOY, small
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.opponents import Opponents
 from velodrome.learn.trainer import Trainer
@@ -21,9 +22,6 @@ from velodrome.meter.clock import Clock
 from velodrome.recipes import RECIPES, find
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
 
-TOY = f"{Path(__file__).parents[1] / 'toys.py'}:meadow"
-SMALL = {"games": 8, "batch": 64, "minibatch": 32, "epochs": 2, "imitate": 2}
-"""What a setting of this name is, wherever it occurs, so that an iteration takes no time."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "hearts": [
         {"lanes": 1},
@@ -31,18 +29,6 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """Settings beside the defaults that change how a recipe works or what its state holds."""
-
-
-def small(settings: Any) -> Any:
-    """These settings with everything in them made small."""
-    changed = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value):
-            changed[field.name] = small(value)
-        elif field.name in SMALL:
-            changed[field.name] = SMALL[field.name]
-    return dataclasses.replace(settings, **changed)
 
 
 class Kind:
