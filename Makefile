@@ -1,7 +1,9 @@
-# Needs nothing but Python 3.11 or newer and a package index. PYTHON chooses the interpreter, RUN the demo's folder.
+# Needs nothing but Python 3.11 or newer and a package index. PYTHON chooses the interpreter; RUN is the demo's folder,
+# TRAIN_S how long it trains.
 PYTHON ?= python3
 RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 RUN := $(RUN)
+TRAIN_S ?= 120
 
 ENV := .venv
 BIN := $(ENV)/bin
@@ -31,7 +33,7 @@ $(ENV)/installed-dev: $(ENV)/installed $(PINS)
 	@touch $@
 
 demo: install
-	$(BIN)/velodrome train hearts --seconds 120 --evaluate-every 15 --against rule --run $(RUN)
+	$(BIN)/velodrome train hearts --seconds $(TRAIN_S) --evaluate-every 15 --against rule --run $(RUN)
 	$(BIN)/velodrome evaluate $(RUN) --against random --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against lowest --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against rule --episodes 1000

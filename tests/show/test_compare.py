@@ -82,9 +82,19 @@ def test_runs_differ_where_they_do_and_nowhere_else(tmp_path: Path) -> None:
     verdicts.pop("unaccounted")  # a share of the whole in these invented runs
     assert set(verdicts.values()) <= {"no difference", "inconclusive"}
     assert found.document["iteration"]["verdict"] == "faster"
-    assert found.document["same_settings"] is True
+    assert found.document["differs"] == []
+    assert "Same recipe, settings, seed and machine." in found.text
     assert "learn.optimize (faster, -" in found.text
     assert "\x1b" not in found.text
+
+
+def test_whatever_else_differs_is_said(tmp_path: Path) -> None:
+    first = trained_run(tmp_path / "first", iterations=20)
+    second = trained_run(tmp_path / "second", iterations=20, settings={"games": 64}, machine={"cpu": "Another"})
+    found = compare_runs(first, second)
+    assert {"name": "games", "values": [1024, 64]} in found.document["differs"]
+    assert {"name": "machine.cpu", "values": ["A processor of 2 cores", "Another"]} in found.document["differs"]
+    assert "The runs differ in games (1024, 64)" in found.text
 
 
 def test_a_run_beside_itself_is_no_different(tmp_path: Path) -> None:

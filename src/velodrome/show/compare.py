@@ -25,7 +25,8 @@ from velodrome.meter.statistics import Difference, difference
 from velodrome.meter.tensors import mapped, named_tensors, with_rows
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.nets import make_net
-from velodrome.runs.run import Run
+from velodrome.runs.run import Config, Run
+from velodrome.show.story import flat
 from velodrome.show.words import amount, listed, share, short, size
 
 Net = tuple[nn.Module, tuple[Any, ...]]
@@ -163,7 +164,7 @@ def compare_runs(first: Path | str, second: Path | str) -> Comparison:
         "runs": [_about(folder, each) for folder, each in zip(folders, walls, strict=True)],
         "iteration": rows[0],
         "phases": rows[1:],
-        "same_settings": _settings(folders[0]) == _settings(folders[1]),
+        "differs": _differs(*(Run(folder).read_config() for folder in folders)),
     }
     return Comparison(document, _told(folders, document))
 
@@ -219,8 +220,15 @@ def _about(folder: Path, walls: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    return Run(folder).read_config().settings
+def _differs(one: Config, other: Config) -> list[dict[str, Any]]:
+    """Everything else in which the runs differ: settings, seed, machine, versions."""
+    first, second = (flat(dataclasses.asdict(config)) for config in (one, other))
+    names = [name for name in dict.fromkeys([*first, *second]) if name != "started"]
+    return [
+        {"name": name.removeprefix("settings."), "values": [first.get(name), second.get(name)]}
+        for name in names
+        if first.get(name) != second.get(name)
+    ]
 
 
 def _told(folders: Sequence[Path], document: dict[str, Any]) -> str:
@@ -231,7 +239,17 @@ def _told(folders: Sequence[Path], document: dict[str, Any]) -> str:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
         interval = "" if row["interval"] is None else f"{row['interval'][0]:.3f} to {row['interval'][1]:.3f}"
         table.add_row(row["name"], *(short(seconds) for seconds in row["seconds"]), ratio, interval, row["verdict"])
-    return f"{_plain(table)}\n\n{_sentence(document)}"
+    return f"{_plain(table)}\n\n{_sentence(document)}\n{_differences(document['differs'])}"
+
+
+def _differences(differs: list[dict[str, Any]]) -> str:
+    if not differs:
+        return "Same recipe, settings, seed and machine."
+    return (
+        "The runs differ in "
+        + listed([f"{one['name']} ({one['values'][0]}, {one['values'][1]})" for one in differs])
+        + "."
+    )
 
 
 def _sentence(document: dict[str, Any]) -> str:

@@ -218,8 +218,7 @@ def _parts(story: Story) -> list[tuple[str, float]]:
     budget = story.budget
     parts: dict[str, float] = {}
     for phase in budget.phases:
-        first = phase.name.split(".")[0]
-        name = first if first in ("warm-up", "compile") else phase.name
+        name = phase.name.split(".")[0] if _starts_up(phase.name) else phase.name
         parts[name] = parts.get(name, 0.0) + phase.share
     return [*parts.items(), (UNACCOUNTED, budget.unaccounted_share)]
 
@@ -234,10 +233,18 @@ def _bar(story: Story) -> tuple[list[Part], str]:
 
 def _budget_table(story: Story) -> tuple[list[str], Rows]:
     budget = story.budget
-    rows = [_phase_row(phase) for phase in budget.phases if phase.samples]
+    rows = [_phase_row(phase) for phase in budget.phases if phase.samples and not _starts_up(phase.name)]
+    starting = sum(phase.seconds for phase in budget.phases if _starts_up(phase.name))
+    if starting:
+        rows.insert(0, ["warm-up and compiling", f"{starting:,.2f}", share(starting / budget.wall_s), "", ""])
     rows.append([UNACCOUNTED, f"{budget.unaccounted:,.2f}", share(budget.unaccounted_share), "", ""])
     rows.append(["wall clock", f"{budget.wall_s:,.2f}", "100 %", f"{len(story.budgets):,} iterations", ""])
     return ["phase", "seconds", "share", "samples", "each"], rows
+
+
+def _starts_up(phase: str) -> bool:
+    """Whether it is a row of the first iteration, which is told apart."""
+    return phase.split(".")[0] in ("warm-up", "compile")
 
 
 def _phase_row(phase: Phase) -> list[str]:
@@ -412,7 +419,7 @@ def _said(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _environment(**options: Any) -> jinja2.Environment:

@@ -38,6 +38,8 @@ def measured(value: float, half: float) -> str:
 def share(fraction: float) -> str:
     """A fraction as a percentage with about two digits that mean something."""
     percent = 100 * fraction
+    if 0 < percent < 0.005:
+        return "under 0.01 %"
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.1f} %" if percent >= 0.095 else f"{percent:.2f} %"
 
 
