@@ -37,7 +37,7 @@ def nothing(game: Game) -> dict[str, Array]:
 def shown(game: Game) -> dict[str, Array]:
     """A copy of everything that a game shows."""
     arrays = {name: getattr(game, name) for name in ("seat", "acting", "rewards", "ended", "cut")}
-    return {name: array.copy() for name, array in (arrays | game.views).items()} | {"records": game.snapshot()}
+    return {name: array.copy() for name, array in (arrays | game.views).items()} | {"records": game.records.copy()}
 
 
 def play_on(game: Game, steps: int, actions: Iterator[dict[str, Array]] | None = None) -> list[dict[str, Array]]:
