@@ -68,7 +68,7 @@ class Trainer(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Everything that a bit-exact continuation needs: a tree of dicts and lists with tensors, arrays, numbers,
-        strings and None at its leaves."""
+        strings and None at its leaves. It may share memory with the trainer: save or copy it before going on."""
         ...
 
     def load(self, state: dict[str, Any]) -> None:

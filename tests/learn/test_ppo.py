@@ -1,0 +1,193 @@
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from velodrome.games import make
+from velodrome.learn.actions import Actions
+from velodrome.learn.evaluate import evaluate
+from velodrome.learn.opponents import Opponents, Pool, Table, digest
+from velodrome.learn.ppo import Ppo, SelfPlay
+from velodrome.meter.clock import Clock
+from velodrome.nets.hearts import critic, player
+
+SMALL = Ppo(batch=512, minibatch=128, epochs=2, rate=3e-3, reward_scale=0.1)
+
+
+def trainer(lanes: int = 1, settings: Ppo = SMALL, games: int = 32, **options: Any) -> SelfPlay:
+    torch.manual_seed(0)
+    game = make("hearts", games=games, seed=0, observation="compact", reward="trick", forced="played")
+    packed = {name: game.views[name].shape[-1] for name in ("bits", "others")}
+    net = player({"bits": packed["bits"]}, (32,))
+    return SelfPlay(game, net, settings, critic=critic(packed, (32,)), lanes=lanes, **options)
+
+
+def weights(made: SelfPlay) -> str:
+    return digest(nn.ModuleDict(made.nets))
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_same_seed_learns_the_same(lanes: int) -> None:
+    first, second = trainer(lanes), trainer(lanes)
+    for made in (first, second):
+        for _ in range(2):
+            made.iterate(Clock(enabled=False))
+    assert weights(first) == weights(second)
+
+
+def test_lanes_add_up_to_the_whole_gradient() -> None:
+    """Each lane's share of a gradient, added up, is the gradient of the mean over all of their samples."""
+    made = trainer(lanes=2)
+    for lane in made.lanes:
+        lane.play(Clock(enabled=False))
+    made._normalise()
+    rows = [lane.segment.rows[:64] for lane in made.lanes]
+    expected = []
+    for lane, own in zip(made.lanes, rows, strict=True):
+        loss, _ = lane._loss(*lane._batch(own))
+        expected.append(torch.autograd.grad(loss, lane.parameters))
+    optimizer_step, made.optimizer.step = made.optimizer.step, lambda: None  # type: ignore[method-assign]
+    made._step(rows, Clock(enabled=False))
+    made.optimizer.step = optimizer_step  # type: ignore[method-assign]
+    total = torch.cat([(a + b).flatten() / 2 for a, b in zip(*expected, strict=True)])
+    got = torch.cat([gradient.flatten() for gradient in made.lanes[0].gradients()])
+    scale = min(1.0, SMALL.gradient_clip / float(total.norm()))
+    torch.testing.assert_close(got, total * scale, atol=1e-6, rtol=1e-4)
+
+
+def test_parts_of_a_minibatch_add_up_to_the_whole() -> None:
+    whole, parted = trainer(), trainer(settings=replace(SMALL, accumulate=4))
+    whole.iterate(Clock(enabled=False))
+    parted.iterate(Clock(enabled=False))
+    for name in whole.nets:
+        for a, b in zip(whole.nets[name].parameters(), parted.nets[name].parameters(), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_samples_and_decisions_are_counted() -> None:
+    made = trainer()
+    progress = made.iterate(Clock(enabled=False))
+    assert progress.counts.learner_samples == SMALL.batch * SMALL.epochs
+    steps = made.lanes[0].segment.rewards.shape[1]
+    assert progress.counts.game_steps == progress.counts.decisions == 32 * steps
+    assert len(made.lanes[0].segment.rows) >= SMALL.batch
+
+
+def test_the_ratio_is_one_before_the_first_update() -> None:
+    made = trainer()
+    lane = made.lanes[0]
+    lane.play(Clock(enabled=False))
+    _, told = lane._loss(*lane._batch(lane.segment.rows))
+    assert abs(float(told[3])) < 1e-6  # the policy has not moved
+    assert float(told[4]) == 0  # and nothing was clipped
+
+
+def test_it_learns_to_play_hearts() -> None:
+    made = trainer(settings=replace(SMALL, batch=4096, minibatch=512, epochs=3), games=128)
+    before = evaluate(made, made.game, "random", episodes=200, seed=1, greedy=True)
+    for _ in range(12):
+        made.iterate(Clock(enabled=False))
+    after = evaluate(made, made.game, "random", episodes=200, seed=1, greedy=True)
+    assert after.score + 3 * after.stderr < before.score - 3 * before.stderr
+    assert after.score < 5.5  # a random player gets 6.5
+
+
+# -- opponents ----------------------------------------------------------------------------------------------------
+
+MIXED = Opponents(bots=("rule", "lowest"), bots_share=0.4, pool_share=0.4, pool_every=1, pool_size=2)
+
+
+def test_opponents_change_only_between_games_and_every_kind_comes_to_play() -> None:
+    made = trainer(opponents=MIXED)
+    table, game = made.lanes[0].segment.table, made.lanes[0].segment.game
+    met: set[int] = set()
+    reset = game.reset
+
+    def watched(which: np.ndarray | None = None) -> None:
+        before = table.other.copy(), table.hero.copy()
+        reset(which)
+        assert (table.other[~which] == before[0][~which]).all()  # type: ignore[index]
+        met.update(table.other.tolist())
+
+    game.reset = watched  # type: ignore[method-assign]
+    seat_players = table.seat_players
+
+    def seated(began: np.ndarray) -> None:
+        before = table.other.copy(), table.hero.copy()
+        seat_players(began)
+        assert (table.other[~began] == before[0][~began]).all()
+        assert (table.hero[~began] == before[1][~began]).all()
+        met.update(table.other.tolist())
+
+    table.seat_players = seated  # type: ignore[method-assign]
+    for _ in range(5):
+        made.iterate(Clock(enabled=False))
+    assert met == {0, 1, 2, 3, 4}  # the net itself, two bots, two snapshots
+
+
+def test_only_own_decisions_are_learnt_from() -> None:
+    made = trainer(opponents=MIXED)
+    made.iterate(Clock(enabled=False))
+    segment = made.lanes[0].segment
+    assert segment.own.reshape(-1)[segment.rows.numpy()].all()
+    assert 0.2 < segment.own.mean() < 0.9
+
+
+def test_bots_play_as_they_would() -> None:
+    made = trainer(opponents=Opponents(bots=("lowest",), bots_share=1.0))
+    lane = made.lanes[0]
+    lane.play(Clock(enabled=False))
+    theirs = ~lane.segment.own
+    legal = lane.segment.views["legal"].numpy()
+    lowest = legal.argmax(-1)
+    assert (lane.segment.action["card"].numpy()[theirs] == lowest[theirs]).all()
+    assert not (lane.segment.action["card"].numpy()[~theirs] == lowest[~theirs]).all()
+
+
+def test_snapshots_are_frozen_and_a_changed_one_is_noticed() -> None:
+    net = nn.Linear(2, 2)
+    pool = Pool(Opponents(pool_share=0.5, pool_every=1, pool_size=2))
+    for iteration in range(1, 4):
+        pool.watch(net, iteration)
+        nn.init.constant_(net.weight, float(iteration))
+    assert len(pool.nets) == 2
+    assert [float(frozen.weight[0, 0]) for frozen in pool.nets] == [1.0, 2.0]  # type: ignore[union-attr, index]
+    with torch.no_grad():
+        pool.nets[0].weight.add_(1)  # type: ignore[operator, union-attr]
+    with pytest.raises(RuntimeError, match="frozen opponent"):
+        pool.watch(net, 5)
+
+
+def test_a_pool_comes_back_from_its_state() -> None:
+    made = trainer(opponents=MIXED)
+    for _ in range(3):
+        made.iterate(Clock(enabled=False))
+    state = copy.deepcopy(made.state())
+    other = trainer(opponents=MIXED)
+    other.load(state)
+    assert other.pool.digests == made.pool.digests
+    made.iterate(Clock(enabled=False))
+    other.iterate(Clock(enabled=False))
+    assert weights(made) == weights(other)
+
+
+def test_shares_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than 1"):
+        Opponents(bots=("rule",), bots_share=0.6, pool_share=0.6)
+    with pytest.raises(ValueError, match="no bots"):
+        Opponents(bots_share=0.1)
+    with pytest.raises(ValueError, match="minibatch"):
+        Ppo(batch=10, minibatch=20)
+
+
+def test_a_table_alone_seats_nobody() -> None:
+    game = make("hearts", games=4)
+    table = Table(game, Opponents(), Pool(Opponents()), 0)
+    assert not table.mixed
+    assert table.own().all()
+    assert table.held().all()
+    assert Actions(game.spec.action).heads == {"card": 52}
