@@ -156,7 +156,8 @@ def mlp() -> tuple[nn.Module, tuple[Any, ...]]:
 
 def compact() -> tuple[nn.Module, tuple[Any, ...]]:
     """The player of the recipe `hearts`."""
-    bits = torch.randint(256, (32, COMPACT_BYTES), dtype=torch.uint8)
+    draws = torch.randint(256, (2, 32, COMPACT_BYTES), dtype=torch.uint8)
+    bits = draws[0] & draws[1]  # a quarter is set; in play it is a fifth
     return player({"bits": COMPACT_BYTES}), ({"bits": bits, "legal": torch.ones(32, CARDS, dtype=torch.bool)},)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.kernels.sparse import listed_linear, packed_linear
+from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 
 
 class InputLinear(nn.Module):
@@ -38,9 +38,17 @@ class InputLinear(nn.Module):
         """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
         return listed_linear(indices, padding, self.weight, self.bias)
 
+    def listed_flops(self, indices: Tensor, padding: int) -> int:
+        """What `listed` adds up, for the card."""
+        return int((indices != padding).sum()) * self.weight.shape[1]
+
     def packed(self, bits: Tensor) -> Tensor:
         """From `[rows, bytes]` packed bits, lowest bit first."""
         return packed_linear(bits, self.weight, self.bias)
+
+    def packed_flops(self, bits: Tensor) -> int:
+        """What `packed` adds up, for the card."""
+        return int(unpack(bits, self.weight.shape[0]).sum()) * self.weight.shape[1]
 
 
 class SelfAttention(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -133,8 +134,9 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
     """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out."""
     if not _compiled(weight):
-        known = (indices != padding)[..., None]
-        return torch.where(known, weight[indices.long().clamp(max=len(weight) - 1)], 0).sum(1) + bias
+        within = indices.int().clamp(max=len(weight) - 1)
+        counts = (indices != padding).to(weight.dtype)
+        return F.embedding_bag(within, weight, mode="sum", per_sample_weights=counts) + bias
     lists = indices.contiguous().numpy()
     starts, listed = np.empty(len(lists) + 1, np.int64), np.empty(lists.size, lists.dtype)
     count = list_entries(lists, padding, starts, listed)
