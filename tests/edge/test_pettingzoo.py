@@ -107,10 +107,10 @@ def test_hearts_there_and_back(kind: Any) -> None:
                 assert game.seat[i, 0] == own.seat[0, 0]
                 np.testing.assert_array_equal(game.views["bits"][i], own.views["bits"][0])
                 np.testing.assert_array_equal(game.views["action_mask"][i], own.views["legal"][0])
+        standing = game.ended.copy()
         game.step(next(actions))
-        inner = [slot.env.game for slot in game.slots]  # type: ignore[attr-defined]
         for i, own in enumerate(inner):
-            np.testing.assert_array_equal(game.rewards[i], own.rewards[0])
+            np.testing.assert_array_equal(game.rewards[i], 0 * own.rewards[0] if standing[i] else own.rewards[0])
     assert game.ended.all()
 
 
