@@ -154,6 +154,12 @@ else:
     @rule
     def nth_bit(word, n):  # type: ignore[no-untyped-def]
         """Index of the set bit with `n` set ones below it."""
-        for _ in range(n):
-            word &= word - np.uint64(1)
-        return np.int64(lowest_bit(word))
+        left, place = np.uint64(n), np.uint64(0)
+        for width in (32, 16, 8, 4, 2, 1):
+            half = np.uint64(width)
+            below = np.uint64(count_bits(word & ((np.uint64(1) << half) - np.uint64(1))))
+            step = half if left >= below else np.uint64(0)
+            left -= below if left >= below else np.uint64(0)
+            word >>= step
+            place += step
+        return np.int64(place)

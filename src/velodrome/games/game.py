@@ -40,6 +40,7 @@ class Choice:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one row's part of the action."""
         return ()
 
     dtype: ClassVar[type] = np.int64
@@ -56,6 +57,7 @@ class Bits:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one row's part of the action."""
         return (self.n,)
 
     dtype: ClassVar[type] = np.int64
@@ -72,6 +74,7 @@ class Box:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one row's part of the action."""
         return (self.n,)
 
     dtype: ClassVar[type] = np.float32
@@ -86,6 +89,7 @@ class Simplex:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one row's part of the action."""
         return (self.n,)
 
     dtype: ClassVar[type] = np.float32
@@ -118,6 +122,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Spec:
+    """What a game declares of itself."""
+
     name: str
     seats: int
     deciders: int
@@ -138,8 +144,8 @@ class Spec:
 
 
 T = TypeVar("T")
-_compiled: set[tuple[type, str]] = set()
-"""The kernels that this process has called before, by game and purpose."""
+_compiled: set[tuple[object, str]] = set()
+"""The kernels that this process has called before, by kind of game and purpose."""
 
 
 class IllegalAction(ValueError):
@@ -168,6 +174,7 @@ class Game:
         self.cut = np.zeros(games, np.bool_)
         self.outcome = np.zeros((games, spec.seats), np.float32)
         self._pool = Pool(threads)
+        self._kind = (type(self), tuple(spec.views.items()))  # games that show other views call other kernels
         number = first + np.arange(games)
         with announced(f"the rules of {spec.name}"):
             self.seed_records(seed, number // spec.duplicate if duplicate else number, number)
@@ -212,6 +219,7 @@ class Game:
         return made
 
     def snapshot(self) -> Array:
+        """Everything that the games' future depends on, for `restore`."""
         return self.records.copy()
 
     def restore(self, records: Array) -> None:
@@ -223,11 +231,11 @@ class Game:
         self._over_slices("look", self.look)
 
     def _over_slices(self, what: str, work: Callable[[int, int], T]) -> list[T]:
-        if (type(self), what) in _compiled:
+        if (self._kind, what) in _compiled:
             return self._pool.run(self.games, work)
         with announced(f"the rules of {self.spec.name} ({what})"):
             done = [work(0, self.games)]  # on one thread, so that Numba compiles once
-        _compiled.add((type(self), what))
+        _compiled.add((self._kind, what))
         return done
 
     def as_parts(self, action: Action | Array) -> dict[str, Array]:

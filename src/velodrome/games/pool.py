@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,9 +20,10 @@ class Pool:
         self._executor = ThreadPoolExecutor(threads - 1, "velodrome-games") if threads > 1 else None
 
     def run(self, n: int, work: Callable[[int, int], T]) -> list[T]:
+        """What `work` returned for each slice of 0..n, in order."""
         if self._executor is None or n < self.threads:
             return [work(0, n)]
         edges = [n * i // self.threads for i in range(self.threads + 1)]
-        others = [self._executor.submit(work, lo, hi) for lo, hi in zip(edges[1:-1], edges[2:], strict=True)]
+        others = [self._executor.submit(work, lo, hi) for lo, hi in pairwise(edges[1:])]
         own = work(edges[0], edges[1])
         return [own] + [other.result() for other in others]

@@ -15,6 +15,7 @@ from velodrome.games.hearts.rules import (
     legal_cards,
     over,
     points_of,
+    shooter,
 )
 from velodrome.games.kernel import kernel, rule
 
@@ -32,10 +33,11 @@ def play_forced(game, rules):  # type: ignore[no-untyped-def]
 def charge(game, rules, by_trick, rewards, outcome):  # type: ignore[no-untyped-def]
     """Pay minus the points that have not been charged yet: all at the end, or as they are taken."""
     done = over(game)
+    moon = shooter(game) if done else -1
     for seat in range(SEATS):
         points = game.paid[seat]
         if done:
-            points = final_points(game, seat, rules)
+            points = final_points(game, seat, moon, rules)
             outcome[seat] = points
         elif by_trick:
             points = points_of(game.taken[seat], rules)
@@ -89,6 +91,7 @@ def play_random(games, lo, hi, deals, rules, points):  # type: ignore[no-untyped
             while not over(game):
                 act(game, random_card(game, rules), rules)
             decisions += game.passes + game.plays
+            moon = shooter(game)
             for seat in range(SEATS):
-                points[i, seat] += final_points(game, seat, rules)
+                points[i, seat] += final_points(game, seat, moon, rules)
     return decisions

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from velodrome.games.kernel import below, count_bits, draw, lowest_bit, rule
+from velodrome.games.kernel import below, count_bits, draw, lowest_bit, nth_bit, rule
 
 SEATS = 4
 CARDS = 52
@@ -142,17 +142,16 @@ def played_cards(game):  # type: ignore[no-untyped-def]
 def deal_cards(game, rules):  # type: ignore[no-untyped-def]
     """Shuffle and start the next deal."""
     state = game.deals
-    deck = np.empty(CARDS, np.uint8)
-    for card in range(CARDS):
-        deck[card] = card
-    for seat in range(SEATS):
+    deck = ALL
+    for seat in range(SEATS - 1):
         hand = EMPTY
-        for place in range(seat * HAND, (seat + 1) * HAND):
+        for dealt in range(seat * HAND, (seat + 1) * HAND):
             state, bits = draw(state)
-            chosen = place + below(bits, CARDS - place)
-            hand |= card_set(deck[chosen])
-            deck[chosen] = deck[place]
+            card = card_set(nth_bit(deck, below(bits, CARDS - dealt)))
+            hand |= card
+            deck ^= card
         game.dealt[seat] = hand
+    game.dealt[SEATS - 1] = deck
     game.deals, bits = draw(state)
     game.direction = choose_direction(rules.pass_direction, game.deal_number, bits)
     game.deal_number += 1
@@ -303,10 +302,9 @@ def shooter(game):  # type: ignore[no-untyped-def]
 
 
 @rule
-def final_points(game, seat, rules):  # type: ignore[no-untyped-def]
-    """A seat's points for the whole deal: shooting the moon gives 26 to each of the others instead."""
+def final_points(game, seat, moon, rules):  # type: ignore[no-untyped-def]
+    """A seat's points for the whole deal, `moon` being the shooter: the 26 then go to each of the others instead."""
     points = points_of(game.taken[seat], rules)
-    moon = shooter(game)
     if moon >= 0:
         return points - 26 if seat == moon else points + 26
     if rules.no_tricks_bonus and not game.taken[seat]:
