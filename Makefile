@@ -8,7 +8,7 @@ TRAIN_S ?= 120
 ENV := .venv
 BIN := $(ENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/tables.py benchmarks/test_long.py, $(wildcard benchmarks/*.py))
+BENCHMARKS = $(filter-out benchmarks/tables.py benchmarks/test_long.py, $(shell grep -l __main__ benchmarks/*.py))
 PINS := pyproject.toml constraints.txt
 
 .PHONY: install install-dev demo lint test test-long bench docs picture clean
@@ -37,8 +37,9 @@ demo: install
 	$(BIN)/velodrome evaluate $(RUN) --against random --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against lowest --episodes 1000
 	$(BIN)/velodrome evaluate $(RUN) --against rule --episodes 1000
-	$(BIN)/velodrome profile $(RUN) --iterations 10
+	$(BIN)/velodrome profile $(RUN) --iterations 5
 	$(BIN)/velodrome report $(RUN)
+	@echo "open $(RUN)/report.html in a browser"
 
 lint: install-dev
 	$(BIN)/ruff check .

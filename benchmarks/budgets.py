@@ -5,17 +5,14 @@ python benchmarks/budgets.py [ITERATIONS]
 
 from __future__ import annotations
 
-import datetime
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from velodrome.meter.machine import hardware
+from common import keep
 from velodrome.recipes import RECIPES
 
-RESULT = Path(__file__).resolve().parent / "results" / "budgets.json"
 LONG = "hearts-attention"
 """A recipe whose iteration takes seconds at its defaults: fewer of them do."""
 
@@ -44,16 +41,8 @@ def figure(document: dict[str, Any]) -> dict[str, Any]:
 def main(iterations: int) -> None:
     """Profile the recipes one after another."""
     documents = {recipe: profile(recipe, 2 if recipe == LONG else iterations) for recipe in RECIPES}
-    record = {
-        "command": "python benchmarks/budgets.py",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": hardware(),
-        "figures": [figure(document) for document in documents.values()],
-        **{recipe: document["phases"] for recipe, document in documents.items()},
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record["figures"], indent=1))
+    phases = {recipe: document["phases"] for recipe, document in documents.items()}
+    keep("budgets", [figure(document) for document in documents.values()], **phases)
 
 
 if __name__ == "__main__":

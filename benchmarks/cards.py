@@ -5,19 +5,17 @@ python benchmarks/cards.py
 
 from __future__ import annotations
 
-import datetime
-import json
-from pathlib import Path
+import torch
 
+from common import keep
 from velodrome.meter.card import card
-from velodrome.meter.machine import hardware, machine
+from velodrome.meter.machine import machine
 from velodrome.nets import NETS, make_net
-
-RESULT = Path(__file__).resolve().parent / "results" / "cards.json"
 
 
 def main() -> None:
-    """Measure them one after another, on one thread as trainers with lanes do."""
+    """Measure them one after another, on one thread as lanes do."""
+    torch.set_num_threads(1)
     cards = []
     for name in NETS:
         net, inputs = make_net(name)
@@ -30,22 +28,13 @@ def main() -> None:
             "flops_a_sample": one.flops,
             "batch": one.batch,
             "forward_us": one.at().forward_us.p50,
-            "forward_and_backward_us": one.at().train_us.p50 if (one.at().train_us) else None,
+            "forward_and_backward_us": one.at().train_us.p50 if one.at().train_us else None,
             "of_the_ceiling": one.at().ceiling_share,
             "dead_parameters": one.dead_parameters,
         }
         for one in cards
     ]
-    record = {
-        "command": "python benchmarks/cards.py",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": hardware(),
-        "ceilings": machine().to_json(),
-        "figures": figures,
-        "models": [one.to_json() for one in cards],
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    keep("cards", figures, ceilings=machine().to_json(), models=[one.to_json() for one in cards])
 
 
 if __name__ == "__main__":

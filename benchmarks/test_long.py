@@ -7,8 +7,6 @@ Exits like pytest does. The record is written whether the tests pass or not, and
 
 from __future__ import annotations
 
-import datetime
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,10 +17,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from velodrome.meter.machine import hardware
+from common import keep
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "benchmarks" / "results" / "test_long.json"
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
@@ -53,21 +50,13 @@ def figures(cases: Iterable[ElementTree.Element]) -> list[dict[str, Any]]:
     return [{"tests": name, **tallies[name], "time_s": round(seconds[name], 1)} for name in names]
 
 
-def record(cases: list[ElementTree.Element], wall_s: float, code: int) -> dict[str, Any]:
-    """The record of one run."""
-    slowest = sorted(cases, key=lambda case: -float(case.get("time", 0)))[:10]
-    return {
-        "command": "make test-long",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": hardware(),
-        "passed": code == 0,
-        "wall_s": round(wall_s, 1),
-        "figures": figures(cases),
-        "slowest": [
-            {"test": f"{case.get('classname')}.{case.get('name')}", "time_s": round(float(case.get("time", 0)), 1)}
-            for case in slowest
-        ],
-    }
+def slowest(cases: list[ElementTree.Element], most: int = 10) -> list[dict[str, Any]]:
+    """The tests that took longest."""
+    ranked = sorted(cases, key=lambda case: -float(case.get("time", 0)))[:most]
+    return [
+        {"test": f"{case.get('classname')}.{case.get('name')}", "time_s": round(float(case.get("time", 0)), 1)}
+        for case in ranked
+    ]
 
 
 def main() -> int:
@@ -79,9 +68,8 @@ def main() -> int:
         if not report.is_file():
             return code
         cases = list(ElementTree.parse(report).iter("testcase"))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(record(cases, time.monotonic() - began, code), indent=1) + "\n", encoding="utf-8")
-    print(f"kept in {RESULT.relative_to(ROOT)}")
+    wall_s = round(time.monotonic() - began, 1)
+    keep("test_long", figures(cases), passed=code == 0, wall_s=wall_s, slowest=slowest(cases))
     return code
 
 
