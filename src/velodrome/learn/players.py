@@ -30,8 +30,21 @@ def seated(player: Player, game: Game, *, number: int = 0, greedy: bool = False,
     if isinstance(player, str) and (player in game.spec.bots or player != "random"):
         return _Bot(player, game)
     if isinstance(player, str):
-        return _Deciding(RandomPolicy(game.spec), game, number, "cpu")
-    return _Deciding(player.policy(greedy) if hasattr(player, "policy") else player, game, number, device)
+        return _Deciding(RandomPolicy(game.spec), game, game, number, "cpu")
+    policy = player.policy(greedy) if hasattr(player, "policy") else player
+    return _Deciding(policy, game, eyes_of(player, game), number, device)
+
+
+def eyes_of(player: Policy | Trainer, game: Game) -> Game:
+    """The game whose views a player decides on: `game`, or, for a trainer that learnt on another observation of it, a
+    game of that kind that is shown the same records."""
+    own = getattr(player, "game", None)
+    if own is None or own.spec.views == game.spec.views:
+        return game
+    if own.spec.name != game.spec.name or own.record != game.record or own.spec.action != game.spec.action:
+        raise ValueError(f"a player of {own.spec.name} with these settings cannot play {game.spec.name} with those")
+    eyes: Game = own.again(game.games)
+    return eyes
 
 
 class _Bot(Seated):
@@ -45,8 +58,8 @@ class _Bot(Seated):
 class _Deciding(Seated):
     """A policy, with a memory for each seat of each game."""
 
-    def __init__(self, policy: Policy, game: Game, number: int, device: str):
-        self.policy, self.game = policy, game
+    def __init__(self, policy: Policy, game: Game, eyes: Game, number: int, device: str):
+        self.policy, self.game, self.eyes = policy, game, eyes
         seed = np.random.SeedSequence([game.seed, game.first, number]).generate_state(1)
         self.generator = torch.Generator(device).manual_seed(int(seed[0]))
         self.memory = policy.start(game.games * game.spec.seats)
@@ -72,10 +85,12 @@ class _Deciding(Seated):
         return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
 
     def _views(self, which: Array) -> dict[str, Tensor]:
+        if self.eyes is not self.game:
+            self.eyes.restore(self.game.records)
         views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
-        for name, view in self.game.spec.views.items():
+        for name, view in self.eyes.spec.views.items():
             if not view.private:
-                views[name] = torch.from_numpy(self.game.views[name].reshape(-1, *view.shape)[which])
+                views[name] = torch.from_numpy(self.eyes.views[name].reshape(-1, *view.shape)[which])
         return views
 
 

@@ -17,10 +17,10 @@ from velodrome.runs.run import Config
 class TensorBoard:
     """Event files beside the run's own."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, iteration: int):
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
 
     def iteration(self, seen: Seen) -> None:
         """Write the metrics and where the time went."""
@@ -72,11 +72,12 @@ def refuse_missing_sinks(tensorboard: bool, wandb: bool) -> None:
             raise Mistake(f'--{name} needs a package that is not installed; pip install "velodrome[{name}]"')
 
 
-def make_sinks(folder: Path, config: Config, tensorboard: bool, wandb: bool) -> list[Watcher]:
-    """The sinks that were asked for; without any, nothing is imported and nothing is sent anywhere."""
+def make_sinks(folder: Path, config: Config, iteration: int, tensorboard: bool, wandb: bool) -> list[Watcher]:
+    """The sinks that were asked for, of a run that goes on after `iteration`. Without any, nothing is imported and
+    nothing is sent anywhere."""
     sinks: list[Watcher] = []
     if tensorboard:
-        sinks.append(TensorBoard(folder))
+        sinks.append(TensorBoard(folder, iteration))
     if wandb:
         sinks.append(WeightsAndBiases(folder, config))
     return sinks

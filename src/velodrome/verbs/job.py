@@ -106,7 +106,7 @@ class Job:
         flags, config = self.flags, self.config
         limits = Limits(flags.iterations, flags.seconds, Goal.parse(flags.until) if flags.until else None)
         trace = Trace() if flags.trace else None
-        watchers: list[Watcher] = make_sinks(self.run.folder, config, flags.tensorboard, flags.wandb)
+        watchers: list[Watcher] = make_sinks(self.run.folder, config, totals.iteration, flags.tensorboard, flags.wandb)
         watchers.append(watch_terminal(f"{self.recipe.name}, seed {config.seed}", limits))
         clock = Clock(config.device, trace=trace)
         saving = Saving(flags.save_every)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velodrome.games.game import Game
-from velodrome.learn.players import Player
-from velodrome.mistake import Mistake
+from velodrome.learn.players import Player, eyes_of
+from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.restore import restore
 from velodrome.runs.run import Run
 
@@ -32,14 +32,10 @@ def opponent(name: str | None, game: Game, device: str) -> Opponent:
     if name in bots:
         return Opponent(name, name)
     if Run(Path(name)).exists:
-        return Opponent(name, _same_game(name, restore(Path(name), device).trainer, game))
+        rival = restore(Path(name), device).trainer
+        with callers_mistake():
+            eyes_of(rival, game)
+        return Opponent(name, rival)
     near = difflib.get_close_matches(name, bots, n=1)
     hint = f"did you mean {near[0]}?" if near else f"{spec.name} has the bots {', '.join(bots)}"
     raise Mistake(f"--against {name}: neither a bot nor the folder of a run; {hint}")
-
-
-def _same_game(name: str, player: Player, game: Game) -> Player:
-    theirs = player.game.spec  # type: ignore[union-attr]
-    if theirs.name != game.spec.name:
-        raise Mistake(f"--against {name}: that run plays {theirs.name}, not {game.spec.name}")
-    return player
