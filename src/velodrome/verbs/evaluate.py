@@ -32,8 +32,8 @@ class Evaluate:
     """A bot of the game or the folder of another run; by default the game's last bot."""
     episodes: int = 1000
     """How many games to play, or starts where each is played in every seat."""
-    greedy: bool = False
-    """Always take the likeliest action."""
+    sample: bool = False
+    """Draw actions as in training, rather than taking the likeliest."""
     seed: int = 0
     """The same seed plays the same games."""
     device: Name = None
@@ -91,7 +91,7 @@ def _scores(trainer: Trainer, flags: Evaluate, device: str) -> dict[str, Any]:
         torch.set_num_threads(flags.threads)
     rival = opponent(flags.against, trainer.game, device)
     score = partial(play, game=trainer.game, against=rival.player, episodes=flags.episodes, seed=flags.seed)
-    document = {"against": rival.name} | score(trainer, greedy=flags.greedy, device=device).to_json()
+    document = {"against": rival.name} | score(trainer, greedy=not flags.sample, device=device).to_json()
     if isinstance(rival.player, str):
         bots = {bot: score(bot) for bot in dict.fromkeys(["random", *trainer.game.spec.bots])}
         document["baselines"] = {bot: {"score": one.score, "stderr": one.stderr} for bot, one in bots.items()}

@@ -124,7 +124,9 @@ class Job:
         if flags.until is None and flags.evaluate_every is None:
             return None
         against = opponent(flags.against, trainer.game, device)
-        sit = partial(evaluate, trainer, trainer.game, against.player, episodes=flags.episodes, device=device)
+        sit = partial(
+            evaluate, trainer, trainer.game, against.player, episodes=flags.episodes, greedy=True, device=device
+        )
         return Exam(sit, against.name, flags.evaluate_every or EVALUATE_EVERY_S)
 
 
