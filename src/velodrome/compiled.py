@@ -72,6 +72,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, nogil=True)
 
 
+def summing_kernel(function: Callable[..., Any]) -> Any:
+    """A kernel whose sums of floats may be taken in any order, which lets them use vector instructions."""
+    return _compile(function, nogil=True, fastmath={"reassoc", "contract"})
+
+
 @contextmanager
 def announced(what: str, after: float = 1.0) -> Iterator[None]:
     """Say on stderr that `what` is being compiled, if that takes longer than `after` seconds."""

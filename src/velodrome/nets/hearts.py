@@ -71,8 +71,7 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the query finds in `x [rows, n, width]`."""
-        query = self.query.expand(x.shape[0], 1, -1)
-        return self.norm(self.attention(query, x, mask).squeeze(1))  # type: ignore[no-any-return]
+        return self.norm(self.attention(self.query[None, None], x, mask).squeeze(1))  # type: ignore[no-any-return]
 
 
 class MlpNet(nn.Module):

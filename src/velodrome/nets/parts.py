@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from velodrome.nets.kernels.attention import attend
 from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 
 
@@ -51,30 +52,39 @@ class InputLinear(nn.Module):
         return int(unpack(bits, self.weight.shape[0]).sum()) * self.weight.shape[1]
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention with the parameters of `nn.MultiheadAttention`, through the fused kernel."""
+class Attend(nn.Module):
+    """Each query takes from the values what its products with the keys give it; see `kernels.attention.attend`."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        self.heads = heads
+        self.width, self.heads = width, heads
+
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Projections `[rows or 1, q, ...]` look at projections `[rows, k, ...]` where `mask [rows, k]` allows it."""
+        return attend(queries, keys, mask, self.heads, self.width)
+
+    def forward_flops(self, queries: Tensor, keys: Tensor, mask: Tensor) -> int:
+        """Products and weighted sums, for the card."""
+        return 4 * queries.shape[1] * mask.numel() * self.width
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with the parameters of `nn.MultiheadAttention`."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
         self.input = nn.Linear(width, 3 * width)
+        self.attend = Attend(width, heads)
         self.output = nn.Linear(width, width)
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """`query [rows, q, width]` looks at `keys [rows, k, width]` where `mask [rows, k]` allows it."""
-        width = query.shape[-1]
+        """`query [rows or 1, q, width]` looks at `keys [rows, k, width]` where `mask [rows, k]` allows it."""
         if query is keys:
-            q, k, v = self.input(query).chunk(3, -1)
-        else:
-            q = F.linear(query, self.input.weight[:width], self.input.bias[:width])
-            k, v = F.linear(keys, self.input.weight[width:], self.input.bias[width:]).chunk(2, -1)
-        mixed = F.scaled_dot_product_attention(
-            self._split(q), self._split(k), self._split(v), attn_mask=mask[:, None, None, :]
-        )
-        return self.output(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+            projected = self.input(query)
+            return self.output(self.attend(projected, projected, mask))  # type: ignore[no-any-return]
+        width, weight, bias = query.shape[-1], self.input.weight, self.input.bias
+        queries, others = F.linear(query, weight[:width], bias[:width]), F.linear(keys, weight[width:], bias[width:])
+        return self.output(self.attend(queries, others, mask))  # type: ignore[no-any-return]
 
 
 class EncoderLayer(nn.Module):
