@@ -94,7 +94,7 @@ class Hearts(Game):
         check("forced", forced, ("asked", "played"))
         check("reward", reward, ("deal", "trick"))
         check("pass_direction", pass_direction, DIRECTIONS)
-        self._rules = Rules(
+        self.rules = Rules(
             DIRECTIONS[pass_direction],
             points_on_first_trick,
             any_club_opens,
@@ -112,7 +112,7 @@ class Hearts(Game):
         self._shown: Array | None = None
         if observation == "openspiel":
             self._shown = np.full((games, openspiel.MOST_SET), openspiel.NOTHING, np.int16)
-        settings = dict(self._rules._asdict(), pass_direction=pass_direction, forced=forced, reward=reward)
+        settings = dict(self.rules._asdict(), pass_direction=pass_direction, forced=forced, reward=reward)
         settings |= {"observation": observation, "dense": dense}
         super().__init__(spec_of(observation, dense, settings), games, seed, threads, first, duplicate)
 
@@ -123,7 +123,7 @@ class Hearts(Game):
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Shuffle and deal where marked."""
-        play.deal(self.records, lo, hi, which, self._rules, self._play_forced, self.rewards, self.ended, self.cut)
+        play.deal(self.records, lo, hi, which, self.rules, self._play_forced, self.rewards, self.ended, self.cut)
         self._look(lo, hi, which)
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
@@ -133,7 +133,7 @@ class Hearts(Game):
             lo,
             hi,
             action["card"][:, 0],
-            self._rules,
+            self.rules,
             self._play_forced,
             self._charge_by_trick,
             self.rewards,
@@ -148,7 +148,7 @@ class Hearts(Game):
         the points `[games, 4]`; the deals after these are then dealt."""
         points = np.zeros((self.games, SEATS))
         decisions = self._over_slices(
-            "play random", lambda lo, hi: int(play.play_random(self.records, lo, hi, deals, self._rules, points))
+            "play random", lambda lo, hi: int(play.play_random(self.records, lo, hi, deals, self.rules, points))
         )
         self.reset()
         return sum(decisions), points
@@ -158,7 +158,7 @@ class Hearts(Game):
         self._look(lo, hi, self._everyone)
 
     def _look(self, lo: int, hi: int, which: Array) -> None:
-        seen, records, rules = self.views, self.records, self._rules
+        seen, records, rules = self.views, self.records, self.rules
         views.look(records, lo, hi, which, rules, self.seat, self.acting, seen["legal"].view(np.uint32))
         if "bits" in seen:
             words, others = seen["bits"].view(np.uint64), seen["others"].view(np.uint32)
@@ -174,11 +174,11 @@ class Hearts(Game):
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Ask a bot."""
-        bots.advise(bots.BOTS.index(name), self.records, lo, hi, self._rules, action["card"][:, 0])
+        bots.advise(bots.BOTS.index(name), self.records, lo, hi, self.rules, action["card"][:, 0])
 
     def describe(self, game: int) -> str:
         """Hands, points and tricks."""
-        return text.describe(self.records[game], self._rules)
+        return text.describe(self.records[game], self.rules)
 
     def describe_action(self, action: Action, game: int, row: int) -> str:
         """The card."""

@@ -28,7 +28,7 @@ from velodrome.games.hearts.rules import (
     passing,
     points_of,
 )
-from velodrome.games.kernel import kernel, rule
+from velodrome.games.kernel import count_bits, kernel, rule
 
 DEALT, GIVEN, RECEIVED, IN_HAND, POINTS, TRICKS = 4, 56, 108, 160, 212, 356
 LOWEST_POINTS, HIGHEST_POINTS = -10, 26
@@ -43,6 +43,10 @@ MOMENTS = 5
 """Length of the history: the last so many decisions of a seat."""
 
 
+# Lists are written in blocks of fixed length where that can be, which compiles to wide stores. What a block has too
+# much is overwritten by what follows it, at last by the padding.
+
+
 @rule
 def list_cards(cards, base, out, n):  # type: ignore[no-untyped-def]
     """Append the features of a set of cards to the list; returns its new length."""
@@ -54,22 +58,37 @@ def list_cards(cards, base, out, n):  # type: ignore[no-untyped-def]
 
 
 @rule
+def list_block(cards, size, base, out, n):  # type: ignore[no-untyped-def]
+    """The same for a set of at most `size` cards."""
+    length = n + np.int64(count_bits(cards))
+    block = out[n : n + size]
+    for place in range(size):
+        block[place] = base + first_card(cards)
+        cards &= cards - ONE
+    return length
+
+
+@rule
 def list_points(points, base, out, n):  # type: ignore[no-untyped-def]
-    """Append the thermometer of a seat's points. Ten levels at least unless the jack was taken: written as a block."""
-    for level in range(-LOWEST_POINTS):
-        out[n + level] = base + level
-    for level in range(-LOWEST_POINTS, points - LOWEST_POINTS):
-        out[n + level] = base + level
+    """Append the thermometer of a seat's points."""
+    block = out[n : n + LEVELS]
+    for level in range(LEVELS):
+        block[level] = base + level
     return n + points - LOWEST_POINTS
 
 
 @rule
 def list_plays(game, plays, out, n):  # type: ignore[no-untyped-def]
     """Append the first so many plays of the deal."""
-    for play in range(plays):
-        trick = play // SEATS
-        place = game.leader[trick] + play % SEATS
-        out[n] = TRICKS + (trick * PLACES + place) * CARDS + game.play_order[play]
+    for trick in range(plays // SEATS):
+        block = out[n : n + SEATS]
+        base = TRICKS + (trick * PLACES + game.leader[trick]) * CARDS
+        for place in range(SEATS):
+            block[place] = base + place * CARDS + game.play_order[trick * SEATS + place]
+        n += SEATS
+    trick = plays // SEATS
+    for place in range(plays % SEATS):
+        out[n] = TRICKS + (trick * PLACES + game.leader[trick] + place) * CARDS + game.play_order[trick * SEATS + place]
         n += 1
     return n
 
@@ -78,15 +97,16 @@ def list_plays(game, plays, out, n):  # type: ignore[no-untyped-def]
 def list_moment(game, given, received, hand, taken, plays, seat, rules, out):  # type: ignore[no-untyped-def]
     """List what is set when the seat has these cards, each seat has taken those, and so many cards are played."""
     out[0] = game.direction
-    n = list_cards(game.dealt[seat], DEALT, out, 1)
-    n = list_cards(given, GIVEN, out, n)
-    n = list_cards(received, RECEIVED, out, n)
+    n = list_block(game.dealt[seat], HAND, DEALT, out, 1)
+    n = list_block(given, PASSED, GIVEN, out, n)
+    n = list_block(received, PASSED, RECEIVED, out, n)
     n = list_cards(hand, IN_HAND, out, n)
     for other in range(SEATS):
         n = list_points(points_of(taken[other], rules), POINTS + LEVELS * other, out, n)
     n = list_plays(game, plays, out, n)
-    for place in range(n, MOST_SET):
-        out[place] = NOTHING
+    padding = out[n:]
+    for place in range(padding.shape[0]):
+        padding[place] = NOTHING
 
 
 @rule

@@ -1,0 +1,86 @@
+"""What the benchmarks share: sides that take turns, and how a record is kept."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from velodrome.meter.machine import hardware
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+Work = Callable[[], int]
+"""Does some work and returns how much: decisions, samples, calls."""
+
+
+def take_turns(
+    sides: Mapping[str, Work], rounds: int, seed: int = 0, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
+    """The rate of every side in every round, in units of work a second.
+
+    All sides work once in each round, in a new random order, so that whatever disturbs the machine hits all of them;
+    a round before the first warms up. The seconds are CPU seconds of this process unless another clock is given,
+    which for work on several threads has to be `time.perf_counter`.
+    """
+    generator = np.random.default_rng(seed)
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(rounds + 1):
+        for place in generator.permutation(len(sides)):
+            name = list(sides)[place]
+            began = clock()
+            done = sides[name]()
+            if turn:
+                rates[name].append(done / (clock() - began))
+    return rates
+
+
+def ratio(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
+    """How many times faster we are: the median over rounds, and what nine rounds in ten lie between."""
+    ratios = np.array(ours) / np.array(peer)
+    low, high = np.quantile(ratios, [0.05, 0.95])
+    return {"ratio": float(np.median(ratios)), "ratio_between": [float(low), float(high)]}
+
+
+def busy_s() -> float:
+    """CPU seconds that all programs together have taken since the machine started."""
+    times = psutil.cpu_times()._asdict()
+    return float(sum(times.values()) - times["idle"] - times.get("iowait", 0.0) - times.get("guest", 0.0))
+
+
+class Disturbance:
+    """The share of the machine that other programs take while this one measures."""
+
+    def __init__(self) -> None:
+        self.began_s, self.busy_s, self.own_s = time.perf_counter(), busy_s(), time.process_time()
+
+    def share(self) -> float:
+        """From the start until now."""
+        others_s = (busy_s() - self.busy_s) - (time.process_time() - self.own_s)
+        return max(others_s / (time.perf_counter() - self.began_s) / (psutil.cpu_count() or 1), 0.0)
+
+
+def record(figures: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Figures with the command, the date and the machine that they were taken with."""
+    return {
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": hardware(),
+        "figures": figures,
+        **more,
+    }
+
+
+def keep(name: str, figures: list[dict[str, Any]], **more: Any) -> None:
+    """Write results/NAME.json and print the figures."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    kept = json.dumps(record(figures, **more), indent=1)
+    (RESULTS / f"{name}.json").write_text(kept + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=1))
