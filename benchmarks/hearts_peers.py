@@ -1,0 +1,149 @@
+"""Seconds per PPO iteration on Hearts, ours against RLlib and Stable-Baselines3: results/hearts_peers.json.
+
+The same attention net in single precision, batch 4,000, minibatch 32, 10 epochs, on two cores. First each side tries
+its layouts (how many processes collect, how many games side by side, how many threads and lanes) and keeps its fastest.
+Then all sides take turns, an iteration each, and what disturbs a round disturbs all of them.
+
+    python benchmarks/peers/make.py rllib sb3
+    python benchmarks/hearts_peers.py [--rounds 7] [--tries 2] [--epochs 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from common import keep
+from floor import floor_of_minibatch
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "peers"))
+from make import python_of  # noqa: E402
+from turns import Record, Side  # noqa: E402
+
+from velodrome.meter.statistics import median_ratio  # noqa: E402
+
+PPO = {"batch": 4000, "minibatch": 32, "rate": 2e-4, "discount": 0.99, "entropy": 0.05, "value": 1.0}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One side: what runs it, what it does, and the layouts that it may choose from."""
+
+    name: str
+    python: Path
+    script: Path
+    settings: Record
+    layouts: tuple[Record, ...]
+
+    @contextmanager
+    def seated(self, layout: Record, folder: Path) -> Iterator[Side]:
+        """Its process, for as long as this lasts."""
+        side = Side(self.python, self.script, self.settings | layout, folder / f"{self.name}.log")
+        try:
+            yield side
+        finally:
+            side.close()
+
+
+def contestants(epochs: int) -> list[Contestant]:
+    peers, ppo = HERE / "peers", PPO | {"epochs": epochs}
+    rllib = tuple(
+        {"runners": runners, "envs": envs, "threads": threads}
+        for runners, envs in ((0, 40), (2, 20), (2, 1))
+        for threads in (1, 2)
+    )
+    ours = {"recipe": "hearts-attention", "ppo": ppo, "seed": 0}
+    theirs = ppo | {"net": "attention", "seed": 0}
+    return [
+        Contestant(
+            "Velodrome", Path(sys.executable), peers / "ours" / "hearts.py", ours,
+            ({"lanes": 2, "threads": 1}, {"lanes": 1, "threads": 2}, {"lanes": 1, "threads": 1}),
+        ),
+        Contestant(
+            "RLlib, old stack", python_of("rllib"), peers / "rllib" / "hearts.py", theirs | {"stack": "old"}, rllib
+        ),
+        Contestant(
+            "RLlib, new stack", python_of("rllib"), peers / "rllib" / "hearts.py", theirs | {"stack": "new"}, rllib
+        ),
+        Contestant(
+            "SB3 MaskablePPO", python_of("sb3"), peers / "sb3" / "hearts.py", theirs,
+            tuple({"envs": envs, "threads": threads} for envs in (8, 40) for threads in (1, 2)),
+        ),
+    ]  # fmt: skip
+
+
+def try_layouts(contestant: Contestant, tries: int, folder: Path) -> list[Record]:
+    """The layouts with their seconds, the fastest first."""
+    tried = []
+    for layout in contestant.layouts:
+        with contestant.seated(layout, folder) as side:
+            side.turn()
+            seconds = min(side.turn()["seconds"] for _ in range(tries))
+        tried.append({"layout": layout, "seconds": seconds})
+        print(f"{contestant.name}: {layout} {seconds:.2f} s", flush=True)
+    return sorted(tried, key=lambda each: float(each["seconds"]))
+
+
+def race(sides: dict[str, Side], rounds: int) -> dict[str, list[Record]]:
+    """Rounds in which each side does one iteration, a different one first each time."""
+    turns: dict[str, list[Record]] = {name: [] for name in sides}
+    for side in sides.values():
+        side.turn()
+    names = list(sides)
+    for round_ in range(rounds):
+        for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
+            turns[name].append(sides[name].turn())
+        print({name: round(taken[-1]["seconds"], 2) for name, taken in turns.items()}, flush=True)
+    return turns
+
+
+def figure(name: str, layout: Record, turns: list[Record], ours: list[Record]) -> Record:
+    """One row: a side's medians, and how much longer than ours it takes."""
+    seconds = [turn["seconds"] for turn in turns]
+    ratio = median_ratio([turn["seconds"] for turn in ours], seconds, paired=True)
+    return {
+        "side": name,
+        "iteration_s": median(seconds),
+        "collect_s": median(turn["collect_s"] for turn in turns),
+        "learn_s": median(turn["learn_s"] for turn in turns),
+        "times_ours": ratio.ratio,
+        "interval": list(ratio.interval),
+        "minibatches": int(median(turn["minibatches"] for turn in turns)),
+        "layout": ", ".join(f"{key} {value}" for key, value in layout.items()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--tries", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder, all_sides = Path(name), contestants(options.epochs)
+        tried = {each.name: try_layouts(each, options.tries, folder) for each in all_sides}
+        best = {side: found[0]["layout"] for side, found in tried.items()}
+        with seated(all_sides, best, folder) as sides:
+            about = {side: process.about for side, process in sides.items()}
+            turns = race(sides, options.rounds)
+    figures = [figure(side, best[side], taken, turns["Velodrome"]) for side, taken in turns.items()]
+    keep("hearts_peers", figures, about=about, layouts=tried, turns=turns, floor=floor_of_minibatch(PPO["minibatch"]))
+
+
+@contextmanager
+def seated(all_sides: list[Contestant], best: dict[str, Record], folder: Path) -> Iterator[dict[str, Side]]:
+    """All sides at once, each at its best layout."""
+    with contextlib.ExitStack() as stack:
+        yield {each.name: stack.enter_context(each.seated(best[each.name], folder)) for each in all_sides}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Our own recipe on Hearts as a side of the benchmarks, a turn an iteration.
+
+Argument: `{recipe, seed, threads, weights, ...}`; `weights` may be missing: a path for the weights that would play in an
+evaluation, after each turn. All else are settings of the recipe, those of its `ppo` in an object of that name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from turns import Record, take_turns
+
+import velodrome
+from velodrome.meter.clock import Clock
+from velodrome.recipes.recipe import find
+
+
+def build(argument: Record, threads: int, seed: int) -> Any:
+    """The trainer with the recipe's defaults where the argument says nothing."""
+    recipe = find(argument.pop("recipe"))
+    ppo = argument.pop("ppo", {})
+    settings = dataclasses.replace(recipe.settings(), **argument)
+    settings = dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, **ppo))
+    torch.set_num_threads(threads)
+    return recipe.build(settings, seed, "cpu")
+
+
+def main() -> None:
+    argument: Record = json.loads(sys.argv[1])
+    weights = argument.pop("weights", None)
+    trainer = build(argument, argument.pop("threads", 1), argument.pop("seed", 0))
+    clock = Clock()
+
+    def turn() -> Record:
+        began = time.perf_counter()
+        clock.lap()
+        progress = trainer.iterate(clock)
+        seconds = time.perf_counter() - began
+        spans = clock.lap().spans
+        collect_s = sum(span.ns for name, span in spans.items() if name.startswith("collect.")) / 1e9
+        if weights:
+            save_file(trainer.policy().net.state_dict(), weights)
+        counts, minibatch = progress.counts, trainer.settings.minibatch
+        return {
+            "seconds": seconds,
+            "collect_s": collect_s,
+            "learn_s": seconds - collect_s,
+            "steps": counts.decisions,
+            "minibatches": counts.learner_samples // minibatch,
+            "samples": counts.learner_samples,
+        }
+
+    parameters = sum(parameter.numel() for net in trainer.nets.values() for parameter in net.parameters())
+    take_turns(turn, {"side": "Velodrome", "version": velodrome.__version__, "parameters": parameters})
+
+
+if __name__ == "__main__":
+    main()

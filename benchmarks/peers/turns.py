@@ -1,0 +1,74 @@
+"""A side of a benchmark, run as a process of its own that works one turn whenever it is told to.
+
+Sides in turn, all of them warm, share whatever the machine does meanwhile; a side that waits costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def take_turns(work: Callable[[], Record], about: Record) -> None:
+    """Say what this side is, then answer each line on stdin with the record of one turn, until stdin closes."""
+    answers = _private_stdout()
+    _say(answers, about)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        record = work()
+        _say(answers, {"seconds": time.perf_counter() - began} | record)
+
+
+def _private_stdout() -> Any:
+    """The real stdout; whatever else prints goes to stderr from here on."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: Any, record: Record) -> None:
+    print(json.dumps(record), file=answers, flush=True)
+
+
+class Side:
+    """The parent's end of such a process."""
+
+    def __init__(self, python: str | Path, script: str | Path, settings: Mapping[str, Any], log: Path):
+        """`settings` reach the script as one JSON argument; what it prints besides its answers goes to `log`."""
+        self._log = log
+        with log.open("w") as errors:
+            self._process = Popen(
+                [str(python), str(script), json.dumps(settings)], stdin=PIPE, stdout=PIPE, stderr=errors, text=True
+            )
+        self.about = self._answer()
+
+    def turn(self) -> Record:
+        """One turn."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """Let the process end, and wait for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _answer(self) -> Record:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait(60)
+            last = "\n".join(self._log.read_text().splitlines()[-20:])
+            raise RuntimeError(f"a side ended with code {self._process.returncode}:\n{last}")
+        answer: Record = json.loads(line)
+        return answer
