@@ -214,6 +214,24 @@ def test_all_damaged_is_a_mistake_that_names_the_newest(checkpoints: Checkpoints
         checkpoints.newest()
 
 
+def test_one_that_is_removed_while_it_is_read_is_not_damage(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(checkpoints, 1)
+    really_read = Checkpoints.read
+
+    def read_late(self: Checkpoints, folder: Path) -> Any:
+        if folder.name.endswith("1"):
+            save(checkpoints, 2)
+            save(checkpoints, 3)
+        return really_read(self, folder)
+
+    monkeypatch.setattr(Checkpoints, "read", read_late)
+    found = checkpoints.newest()
+    assert found is not None
+    assert (found.iteration, found.damaged) == (3, [])
+
+
 def test_damaged_ones_are_set_aside_and_saved_anew(checkpoints: Checkpoints) -> None:
     save(checkpoints, 1)
     truncate(save(checkpoints, 2) / "state.json")

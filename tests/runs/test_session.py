@@ -251,8 +251,8 @@ class Watching:
     def iteration(self, seen: Any) -> None:
         self.told.append(f"{seen.totals.iteration}{' warming' if seen.warming else ''}")
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
-        self.told.append(f"{against} {evaluation.score}")
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
+        self.told.append(f"{against} {evaluation.score} in {took_s} s")
 
     def close(self) -> None:
         self.told.append("close")
@@ -261,7 +261,7 @@ class Watching:
 def test_watchers_are_told(bench: Bench) -> None:
     watching = Watching()
     bench.train(Limits(iterations=3), exam=bench.exam(2.0, 4.0), watchers=[watching])
-    assert watching.told == ["1 warming", "rule 4.0", "2", "3", "close"]
+    assert watching.told == ["1 warming", "rule 4.0 in 100.0 s", "2", "3", "close"]
 
 
 def test_a_failing_trainer_leaves_the_run_as_last_saved(bench: Bench) -> None:

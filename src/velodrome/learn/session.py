@@ -110,8 +110,8 @@ class Watcher(Protocol):
         """An iteration is done."""
         ...
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
-        """An evaluation is done."""
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
+        """An evaluation is done; the training's seconds stood still meanwhile."""
         ...
 
     def close(self) -> None:
@@ -297,7 +297,7 @@ class _Session:
         at = {"iteration": totals.iteration, "seconds": totals.seconds, "against": exam.against}
         self.run.append("evaluations.jsonl", at | evaluation.to_json() | {"evaluation_s": took.wall_s})
         for watcher in self.watchers:
-            watcher.examined(totals, exam.against, evaluation)
+            watcher.examined(totals, exam.against, evaluation, took.wall_s)
 
     def save_is_due(self) -> bool:
         pause_s = max(self.saving.every_s, self.save_took_s / self.saving.share)

@@ -155,6 +155,8 @@ class Checkpoints:
             try:
                 checkpoint = self.read(path)
             except Damaged as error:
+                if not path.exists():  # a training that goes on meanwhile has removed it for a newer one
+                    return self.newest()
                 damaged.append(f"{path} is damaged: {error}")
                 continue
             checkpoint.damaged = damaged

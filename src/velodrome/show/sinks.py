@@ -26,7 +26,7 @@ class TensorBoard:
         """Write the metrics and where the time went."""
         self._write(_figures(seen), seen.totals)
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
         """Write the score."""
         self._write({f"evaluation/{against}": evaluation.score}, totals)
 
@@ -56,7 +56,7 @@ class WeightsAndBiases:
         """Send the metrics and where the time went."""
         self._run.log(_figures(seen), step=seen.totals.iteration)
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
         """Send the score."""
         self._run.log({f"evaluation/{against}": evaluation.score}, step=totals.iteration)
 

@@ -20,6 +20,7 @@ from velodrome.learn.session import Limits, Seen, Totals, Watcher
 from velodrome.meter.budget import Budget
 
 UNITS = {"game_steps": "game steps/s", "decisions": "decisions/s", "learner_samples": "learner samples/s"}
+WARM_UP = "warm-up"
 _ROLLING = 20
 """Iterations that a rolling throughput looks back over."""
 _KEPT = 1000
@@ -69,7 +70,7 @@ class Lines:
             metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(seen))
             self._print("; ".join(part for part in (_where(seen.totals, self._limits), speeds, metrics) if part))
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
         """Say the score."""
         self._print(f"{_where(totals, self._limits)}; {score_line(against, evaluation)}")
 
@@ -87,6 +88,7 @@ class Screen:
         self._title, self._limits, self._every_s = title, limits, every_s
         self._speeds = Speeds()
         self._budget = Budget()
+        self._evaluated_s = 0.0
         self._score = ""
         self._drawn_at = 0.0
         self._seen: Seen | None = None
@@ -102,8 +104,9 @@ class Screen:
         if time.monotonic() - self._drawn_at >= self._every_s:
             self._draw()
 
-    def examined(self, totals: Totals, against: str, evaluation: Evaluation) -> None:
+    def examined(self, totals: Totals, against: str, evaluation: Evaluation, took_s: float) -> None:
         """Show the score from now on."""
+        self._evaluated_s += took_s
         self._score = score_line(against, evaluation)
 
     def close(self) -> None:
@@ -137,10 +140,11 @@ class Screen:
         for heading in ("phase", "seconds", "share"):
             table.add_column(heading, justify="left" if heading == "phase" else "right")
         table.add_column("")
-        rows = [(phase.name, phase.seconds, phase.share) for phase in self._budget.phases]
-        rows.append(("unaccounted", self._budget.unaccounted, self._budget.unaccounted_share))
-        for name, seconds, share in rows:
+        for name, seconds in _rows(self._budget).items():
+            share = seconds / self._budget.wall_s
             table.add_row(name, f"{seconds:.2f}", f"{share:.1%}", ProgressBar(total=1.0, completed=share, width=24))
+        if self._evaluated_s:
+            table.add_row("evaluate", f"{self._evaluated_s:.2f}", "", "off the clock")
         return table
 
     def _throughput(self) -> Table:
@@ -164,6 +168,15 @@ def score_line(against: str, evaluation: Evaluation) -> str:
         f"{evaluation.score_name} {evaluation.score:.3f} ± {2 * evaluation.stderr:.3f} against {against} "
         f"({evaluation.better} is better; two standard errors, {evaluation.episodes:,} episodes)"
     )
+
+
+def _rows(budget: Budget) -> dict[str, float]:
+    """Seconds by phase, the warm-up as one."""
+    rows: dict[str, float] = {}
+    for phase in budget.phases:
+        name = WARM_UP if phase.name.startswith(f"{WARM_UP}.") else phase.name
+        rows[name] = rows.get(name, 0.0) + phase.seconds
+    return rows | {"unaccounted": budget.unaccounted}
 
 
 def _shown(seen: Seen) -> list[tuple[str, float]]:
