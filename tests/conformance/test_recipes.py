@@ -18,6 +18,7 @@ from small import TOY, small
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.opponents import Opponents
 from velodrome.learn.trainer import Trainer
+from velodrome.meter.budget import PHASES
 from velodrome.meter.clock import Clock
 from velodrome.recipes import RECIPES, find
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
@@ -79,8 +80,6 @@ def test_iterations_learn_and_count(kind: Kind) -> None:
 
 
 def test_every_phase_has_a_known_name(kind: Kind) -> None:
-    from velodrome.meter.budget import PHASES
-
     clock = Clock()
     kind().iterate(clock)
     names = {phase.name for phase in clock.budget().phases}

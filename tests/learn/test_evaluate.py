@@ -94,7 +94,7 @@ def test_games_side_by_side_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     options: dict[str, Any] = {"episodes": 30, "seed": 4}
     game = Meadow(1, 0)
     whole = [evaluate(player, game, "random", **options) for player in (recalling(True), "random", "direct")]
-    monkeypatch.setattr(velodrome.learn.evaluate, "_games_side_by_side", lambda spec: 7)
+    monkeypatch.setattr(velodrome.learn.evaluate, "_games_side_by_side", lambda game: 7)
     split = [evaluate(player, game, "random", **options) for player in (recalling(True), "random", "direct")]
     assert split == whole
 
@@ -129,6 +129,17 @@ def test_refusals_name_the_mistake() -> None:
         evaluate("random", Meadow, "random", episodes=1)
     with pytest.raises(ValueError, match="no game is called 'harts'; did you mean hearts"):
         evaluate("random", "harts", "random")
+
+
+def test_a_game_that_outlasts_its_declaration_is_named() -> None:
+    class Endless(Meadow):
+        def __init__(self, games: int, seed: int, **options: Any):
+            super().__init__(games, seed, **options)
+            self.spec = dataclasses.replace(self.spec, longest=2)
+
+    Endless.play = lambda self, lo, hi, action: -1  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="not over after the 2 steps"):
+        evaluate("random", Endless, episodes=2)
 
 
 def test_hearts_by_name() -> None:

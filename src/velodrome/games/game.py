@@ -156,6 +156,8 @@ class Game:
     """Base of all games. See the module's text for the arrays and who rewrites them when."""
 
     record: ClassVar[np.dtype[Any]]
+    side_by_side: ClassVar[int] = 4096
+    """As many games as are worth holding at once."""
     spec: Spec
 
     def __init__(self, spec: Spec, games: int, seed: int, threads: int = 1, first: int = 0, duplicate: bool = False):
@@ -165,6 +167,7 @@ class Game:
             raise ValueError(f"games={games}: at least one game is needed")
         self.spec, self.games, self.seed, self.first = spec, games, seed, first
         self.records = np.zeros(games, self.record)
+        self.everyone = np.ones(games, np.bool_)
         rows = (games, spec.deciders)
         self.views = {name: np.zeros(rows + view.shape, view.dtype) for name, view in spec.views.items()}
         self.seat = np.zeros(rows, np.int64)
@@ -195,7 +198,7 @@ class Game:
 
     def reset(self, which: Array | None = None) -> None:
         """Start the next game in the slots that `which [games]` marks, in all of them without it."""
-        mask = np.ones(self.games, np.bool_) if which is None else np.asarray(which, np.bool_)
+        mask = self.everyone if which is None else np.asarray(which, np.bool_)
         self._over_slices("deal", lambda lo, hi: self.deal(lo, hi, mask))
 
     def bot(self, name: str) -> dict[str, Array]:

@@ -25,7 +25,6 @@ from velodrome.learn.players import Player, Seated, seated
 Maker = Callable[..., Game]
 
 _BLOCK_BYTES = 64 * 2**20
-_LARGEST_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,12 @@ def evaluate(
     if episodes < 2:
         raise ValueError(f"episodes={episodes}: a standard error needs at least two")
     maker = maker_of(game)
-    spec = maker(games=1, seed=seed).spec
+    one = maker(games=1, seed=seed)
+    spec = one.spec
     if against is not None and spec.seats == 1:
         raise ValueError(f"{spec.name} has one seat: there is nobody to play against")
     duplicate = spec.duplicate if against is not None else 1
-    block = max(1, _games_side_by_side(spec) // duplicate)
+    block = max(1, _games_side_by_side(one) // duplicate)
     blocks = []
     for first in range(0, episodes, block):
         games = min(block, episodes - first) * duplicate
@@ -95,11 +95,12 @@ def maker_of(game: Game | str | Maker) -> Maker:
     return game.again if isinstance(game, Game) else game
 
 
-def _games_side_by_side(spec: Spec) -> int:
+def _games_side_by_side(game: Game) -> int:
     """As many as fill a modest memory. It depends on the game alone, because a sampled action depends on the rows
     beside it through the shared generator."""
+    spec = game.spec
     row = sum(math.prod(view.shape) * np.dtype(view.dtype).itemsize for view in spec.views.values())
-    return max(1, min(_LARGEST_BLOCK, _BLOCK_BYTES // max(1, row * spec.deciders)))
+    return max(1, min(game.side_by_side, _BLOCK_BYTES // max(1, row * spec.deciders)))
 
 
 @dataclass
@@ -120,7 +121,9 @@ def _play(game: Game, players: list[Seated]) -> _Played:
     outcome = np.zeros(hero.shape)
     live = np.ones(game.games, np.bool_)
     steps = decisions = 0
-    while live.any():
+    for _ in range(game.spec.longest):
+        if not live.any():
+            break
         rows = live[:, None] & game.acting
         heros = np.take_along_axis(hero, game.seat, 1)
         action = players[0].decide(rows & heros)
@@ -133,6 +136,8 @@ def _play(game: Game, players: list[Seated]) -> _Played:
         over = live & (game.ended | game.cut)
         outcome[over] = game.outcome[over]
         live &= ~over
+    if live.any():
+        raise RuntimeError(f"{game.spec.name}: a game is not over after the {game.spec.longest} steps that it declares")
     return _Played(outcome, hero, steps, decisions)
 
 
