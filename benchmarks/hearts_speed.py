@@ -10,8 +10,9 @@ Peers, all of them in this process and on one thread:
   there is no dealing in that loop, and our side plays dealt positions too.
 - OpenSpiel's NumPy observer: `set_from` on positions of random play, nothing else. Our side plays the games as well.
 
-The floors are kernels of our own that do only what cannot be left out: draw a number and pick a card from a set, or
-write as many bytes to the same arrays. They say what is left to gain, not what could be reached.
+The floors do only what cannot be left out. Of random play inside a kernel: draw a number and pick a card from a set. Of
+play through `step()`: random play inside a kernel, as measured here, and a kernel that writes as many bytes to the same
+array. They say what is left to gain, not what could be reached.
 """
 
 from __future__ import annotations
@@ -245,9 +246,27 @@ def row(what: str, name: str, peer: str | None, wanted: float | None, rates: dic
 
 
 def floor_row(what: str, name: str, rates: dict[str, list[float]]) -> dict[str, Any]:
-    """What a decision takes, and what its floor takes."""
+    """What a decision takes, what its floor takes, and the bytes of observation that both write."""
     taken, floor = 1e9 / np.median(rates[name]), 1e9 / np.median(rates[f"floor {name}"])
-    return {"what": what, "decision_ns": float(taken), "floor_ns": float(floor)}
+    if name != "kernel":
+        floor += 1e9 / np.median(rates["kernel"])
+    return {
+        "what": what,
+        "decision_ns": float(taken),
+        "floor_ns": float(floor),
+        "times_the_floor": float(taken / floor),
+        "observation_bytes": observation_bytes(name),
+    }
+
+
+def observation_bytes(name: str) -> int:
+    """Bytes that a decision writes; of the dense observation those of the features cleared and set, on average."""
+    if name == "kernel":
+        return 0
+    if name == "openspiel":
+        return round(2 * 4 * (lists_of_features() != NOTHING).sum() / GAMES)
+    shown = {"compact": "bits", "openspiel-indices": "cards"}[name]
+    return int(Hearts(1, 0, observation=name).views[shown].nbytes)  # type: ignore[arg-type]
 
 
 def two_threads(rounds: int) -> list[dict[str, Any]]:

@@ -181,6 +181,7 @@ def test_duplicates_share_every_deal_whatever_their_luck() -> None:
         ({"pass_direction": "up"}, "pass_direction='up' is not one of drawn, cycle"),
         ({"observation": "openspiel-indices", "dense": True}, "dense is for the compact observation"),
         ({"games": 0}, "at least one game"),
+        ({"games": -3, "observation": "openspiel"}, "games=-3: at least one game"),
         ({"threads": 0}, "at least one"),
     ],
 )

@@ -15,6 +15,7 @@ subclasses `Game`, declares a `Spec` and a record, and fills in `deal`, `play`, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
@@ -144,7 +145,7 @@ class Spec:
 
 
 T = TypeVar("T")
-_compiled: set[tuple[object, str]] = set()
+_compiled: set[tuple[str, str]] = set()
 """The kernels that this process has called before, by kind of game and purpose."""
 
 
@@ -177,7 +178,7 @@ class Game:
         self.cut = np.zeros(games, np.bool_)
         self.outcome = np.zeros((games, spec.seats), np.float32)
         self._pool = Pool(threads)
-        self._kind = (type(self), tuple(spec.views.items()))  # games that show other views call other kernels
+        self._kind = repr((type(self), dict(spec.views)))  # games that show other views call other kernels
         number = first + np.arange(games)
         with announced(f"the rules of {spec.name}"):
             self.seed_records(seed, number // spec.duplicate if duplicate else number, number)
@@ -252,7 +253,7 @@ class Game:
         parts = {}
         for part in self.spec.action:
             value: Array = np.ascontiguousarray(given[part.name], dtype=part.dtype)
-            if value.size != np.prod(rows + part.shape):
+            if value.size != math.prod(rows + part.shape):
                 raise ValueError(f"{self.spec.name}: {part.name} has shape {value.shape}, it takes {rows + part.shape}")
             parts[part.name] = value.reshape(rows + part.shape)
         return parts

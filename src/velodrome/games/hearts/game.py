@@ -63,9 +63,8 @@ class Hearts(Game):
       exist in `past`. Decisions that `forced="played"` made for the seat are among them.
     - "none": nothing but the legal cards, for scripted players.
 
-    `forced="played"` makes
-    decisions that leave one legal card without asking, which changes nothing but the number of steps. `reward` is
-    minus the points: all at the end of the "deal", or after each "trick" as far as they are known then.
+    `forced="played"` makes decisions that leave one legal card without asking, which changes nothing but the number of
+    steps. `reward` is minus the points: all at the end of the "deal", or after each "trick" as far as they are known.
     """
 
     record: ClassVar[np.dtype[Any]] = RECORD
@@ -108,10 +107,9 @@ class Hearts(Game):
         self._charge_by_trick = reward == "trick"
         if dense and observation != "compact":
             raise ValueError('hearts: dense is for the compact observation; "openspiel" is dense, the others are lists')
-        self._everyone = np.ones(games, np.bool_)
         self._shown: Array | None = None
         if observation == "openspiel":
-            self._shown = np.full((games, openspiel.MOST_SET), openspiel.NOTHING, np.int16)
+            self._shown = np.full((max(games, 0), openspiel.MOST_SET), openspiel.NOTHING, np.int16)
         settings = dict(self.rules._asdict(), pass_direction=pass_direction, forced=forced, reward=reward)
         settings |= {"observation": observation, "dense": dense}
         super().__init__(spec_of(observation, dense, settings), games, seed, threads, first, duplicate)
@@ -155,7 +153,7 @@ class Hearts(Game):
 
     def look(self, lo: int, hi: int) -> None:
         """Write whose turn it is and what that seat sees."""
-        self._look(lo, hi, self._everyone)
+        self._look(lo, hi, self.everyone)
 
     def _look(self, lo: int, hi: int, which: Array) -> None:
         seen, records, rules = self.views, self.records, self.rules
