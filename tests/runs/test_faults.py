@@ -136,6 +136,14 @@ def test_a_run_is_not_begun_twice(mistaken: Any, run: Path) -> None:
     assert contents(run) == before
 
 
+def test_two_processes_do_not_share_a_run(mistaken: Any, run: Path) -> None:
+    before = contents(run)
+    with Run(run).owned():
+        said = mistaken("train", TOY, "--iterations", 9, "--run", run, "--resume")
+    assert said.startswith(f"{run} belongs to process {os.getpid()}, which still trains there; wait for it, or choose")
+    assert contents(run) == before
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
