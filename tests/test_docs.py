@@ -35,7 +35,8 @@ tables = load(ROOT / "benchmarks" / "tables.py")
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_tables_are_those_of_the_records(page: Path) -> None:
-    assert page.read_text() == tables.filled(page.read_text()), "run `make docs`"
+    up_to_date = page.read_text() == tables.filled(page.read_text())
+    assert up_to_date, "run `make docs`"
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
