@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 
 from common import keep
-
 from velodrome.games import make
 from velodrome.learn.evaluate import evaluate
 
