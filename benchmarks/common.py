@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,15 +56,20 @@ def busy_s() -> float:
     return float(sum(times.values()) - times["idle"] - times.get("iowait", 0.0) - times.get("guest", 0.0))
 
 
+def own_s() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
 class Disturbance:
     """The share of the machine that other programs take while this one measures."""
 
     def __init__(self) -> None:
-        self.began_s, self.busy_s, self.own_s = time.perf_counter(), busy_s(), time.process_time()
+        self.began_s, self.busy_s, self.own_s = time.perf_counter(), busy_s(), own_s()
 
     def share(self) -> float:
         """From the start until now."""
-        others_s = (busy_s() - self.busy_s) - (time.process_time() - self.own_s)
+        others_s = (busy_s() - self.busy_s) - (own_s() - self.own_s)
         return max(others_s / (time.perf_counter() - self.began_s) / (psutil.cpu_count() or 1), 0.0)
 
 
