@@ -11,12 +11,8 @@ Then all sides take turns, an iteration each, and what disturbs a round disturbs
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -25,32 +21,13 @@ from floor import floor_of_minibatch
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
+from contest import Contestant, race, seated, try_layouts  # noqa: E402
 from make import python_of  # noqa: E402
-from turns import Record, Side  # noqa: E402
+from turns import Record  # noqa: E402
 
 from velodrome.meter.statistics import median_ratio  # noqa: E402
 
 PPO = {"batch": 4000, "minibatch": 32, "rate": 2e-4, "discount": 0.99, "entropy": 0.05, "value": 1.0}
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One side: what runs it, what it does, and the layouts that it may choose from."""
-
-    name: str
-    python: Path
-    script: Path
-    settings: Record
-    layouts: tuple[Record, ...]
-
-    @contextmanager
-    def seated(self, layout: Record, folder: Path) -> Iterator[Side]:
-        """Its process, for as long as this lasts."""
-        side = Side(self.python, self.script, self.settings | layout, folder / f"{self.name}.log")
-        try:
-            yield side
-        finally:
-            side.close()
 
 
 def contestants(epochs: int) -> list[Contestant]:
@@ -78,31 +55,6 @@ def contestants(epochs: int) -> list[Contestant]:
             tuple({"envs": envs, "threads": threads} for envs in (8, 40) for threads in (1, 2)),
         ),
     ]  # fmt: skip
-
-
-def try_layouts(contestant: Contestant, tries: int, folder: Path) -> list[Record]:
-    """The layouts with their seconds, the fastest first."""
-    tried = []
-    for layout in contestant.layouts:
-        with contestant.seated(layout, folder) as side:
-            side.turn()
-            seconds = min(side.turn()["seconds"] for _ in range(tries))
-        tried.append({"layout": layout, "seconds": seconds})
-        print(f"{contestant.name}: {layout} {seconds:.2f} s", flush=True)
-    return sorted(tried, key=lambda each: float(each["seconds"]))
-
-
-def race(sides: dict[str, Side], rounds: int) -> dict[str, list[Record]]:
-    """Rounds in which each side does one iteration, a different one first each time."""
-    turns: dict[str, list[Record]] = {name: [] for name in sides}
-    for side in sides.values():
-        side.turn()
-    names = list(sides)
-    for round_ in range(rounds):
-        for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
-            turns[name].append(sides[name].turn())
-        print({name: round(taken[-1]["seconds"], 2) for name, taken in turns.items()}, flush=True)
-    return turns
 
 
 def figure(name: str, layout: Record, turns: list[Record], ours: list[Record]) -> Record:
@@ -136,13 +88,6 @@ def main() -> None:
             turns = race(sides, options.rounds)
     figures = [figure(side, best[side], taken, turns["Velodrome"]) for side, taken in turns.items()]
     keep("hearts_peers", figures, about=about, layouts=tried, turns=turns, floor=floor_of_minibatch(PPO["minibatch"]))
-
-
-@contextmanager
-def seated(all_sides: list[Contestant], best: dict[str, Record], folder: Path) -> Iterator[dict[str, Side]]:
-    """All sides at once, each at its best layout."""
-    with contextlib.ExitStack() as stack:
-        yield {each.name: stack.enter_context(each.seated(best[each.name], folder)) for each in all_sides}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any
 
 Record = dict[str, Any]
@@ -58,10 +58,14 @@ class Side:
         return self._answer()
 
     def close(self) -> None:
-        """Let the process end, and wait for it."""
+        """Let the process end, and see that it does."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        try:
+            self._process.wait(60)
+        except TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _answer(self) -> Record:
         assert self._process.stdout is not None

@@ -1,7 +1,7 @@
 """Our own recipe on Hearts as a side of the benchmarks, a turn an iteration.
 
-Argument: `{recipe, seed, threads, weights, ...}`; `weights` may be missing: a path for the weights that would play in an
-evaluation, after each turn. All else are settings of the recipe, those of its `ppo` in an object of that name.
+Argument: `{recipe, seed, threads, weights, ...}`; `weights` may be missing: a path for the weights that would play in
+an evaluation, after each turn. All else are settings of the recipe, those of its `ppo` in an object of that name.
 """
 
 from __future__ import annotations

@@ -251,8 +251,9 @@ class Lane:
 
     def _batch(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
         segment = self.segment
-        views = {name: view.flatten(0, 2)[rows] for name, view in segment.views.items()}
-        action = {name: taken.flatten(0, 2)[rows] for name, taken in segment.action.items()}
+        # index_select copies whole rows; an index in brackets goes element by element
+        views = {name: view.flatten(0, 2).index_select(0, rows) for name, view in segment.views.items()}
+        action = {name: taken.flatten(0, 2).index_select(0, rows) for name, taken in segment.action.items()}
         return views, action, segment.log_prob.view(-1)[rows], segment.advantage[rows], segment.returns[rows]
 
     def _loss(
