@@ -39,13 +39,15 @@ def add_listed(table, listed, lo, hi, out):  # type: ignore[no-untyped-def]
 @kernel
 def list_bits(bits, starts, listed):  # type: ignore[no-untyped-def]
     """The set bits of row i as listed[starts[i]:starts[i + 1]]; returns how many there are in all."""
-    count = 0
+    count, bytes_a_row = 0, bits.shape[1]
     for i in range(bits.shape[0]):
         starts[i] = count
-        for byte in range(bits.shape[1]):
-            word = np.uint64(bits[i, byte])
+        for first in range(0, bytes_a_row, 8):
+            word = np.uint64(0)
+            for place in range(min(8, bytes_a_row - first)):
+                word |= np.uint64(bits[i, first + place]) << np.uint64(8 * place)
             while word:
-                listed[count] = byte * 8 + np.int64(lowest_bit(word))
+                listed[count] = 8 * first + np.int64(lowest_bit(word))
                 count += 1
                 word &= word - np.uint64(1)
     starts[bits.shape[0]] = count
