@@ -43,6 +43,11 @@ class Collector:
         wanted = {name for net in nets.values() for name in net.wants}  # type: ignore[union-attr]
         self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
         self.now["seat"] = torch.from_numpy(game.seat)
+        on_cpu = torch.device(device).type == "cpu"
+        self.staging = (
+            None if on_cpu else {name: torch.empty_like(view).pin_memory() for name, view in self.now.items()}
+        )
+        """Copies of the views that a GPU can fetch by itself."""
         self.views = {name: self._empty(rows + view.shape[2:], view.dtype) for name, view in self.now.items()}
         self.action = {
             part.name: self._empty(rows + part.shape, torch.from_numpy(np.zeros(0, part.dtype)).dtype)
@@ -67,12 +72,12 @@ class Collector:
         game = self.game
         for step in range(self.rewards.shape[1]):
             with clock("collect.infer"):
-                views = {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.now.items()}
+                views = self._on_device()
                 outputs = self.nets["net"](views)
                 action, log_prob = self.actions.sample(outputs, views, self.generator)
                 self._seat_others(step, action, views)
             with clock("collect.encode"):
-                self._keep_decision(step, action, log_prob, outputs)
+                self._keep_decision(step, views, action, log_prob, outputs)
             with clock("collect.step"):
                 game.step({name: part.cpu().numpy() for name, part in action.items()})
             with clock("collect.encode"):
@@ -88,17 +93,30 @@ class Collector:
             self._estimate(discount, trace, reward_scale)
         return Counts(game_steps=self.ended.size, decisions=int((self.acting & self.own).sum()))
 
+    def _on_device(self) -> dict[str, Tensor]:
+        """What the deciders see now, rows first. On a GPU all views are on their way at once."""
+        if self.staging is None:
+            return {name: view.flatten(0, 1) for name, view in self.now.items()}
+        for name, view in self.now.items():
+            self.staging[name].copy_(view)
+        return {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.staging.items()}
+
     def _seat_others(self, step: int, action: dict[str, Tensor], views: dict[str, Tensor]) -> None:
         if self.table.mixed:
             self.own[:, step] = self.table.own()
             self.table.answer(action, views, self.actions, self.generator, self.device)
 
     def _keep_decision(
-        self, step: int, action: Mapping[str, Tensor], log_prob: Tensor, outputs: Mapping[str, Tensor]
+        self,
+        step: int,
+        views: Mapping[str, Tensor],
+        action: Mapping[str, Tensor],
+        log_prob: Tensor,
+        outputs: Mapping[str, Tensor],
     ) -> None:
         rows = self.game.seat.shape
-        for name, view in self.now.items():
-            self.views[name][:, step] = view
+        for name, view in views.items():
+            self.views[name][:, step] = view.view(rows + view.shape[1:])
         for name, part in action.items():
             self.action[name][:, step] = part.view(rows + part.shape[1:])
         self.log_prob[:, step] = log_prob.view(rows)

@@ -136,7 +136,7 @@ class Table:
                 frozen = NetPolicy(self.pool.nets[code - 1 - len(self.settings.bots)], actions, device=device)
                 theirs, _ = frozen.act({name: view[rows] for name, view in views.items()}, {}, generator)
             for name, part in theirs.items():
-                action[name][rows] = part.to(action[name].dtype)
+                action[name][rows] = part.to(action[name])
 
     def state(self) -> dict[str, Any]:
         """Who sits where, and the random state that decides who comes next."""
