@@ -8,6 +8,8 @@ least: a history of dense observations is 100 kB a decision, its lists are 1.4 k
 
 from __future__ import annotations
 
+from typing import Literal
+
 import gymnasium
 import numpy as np
 import torch
@@ -53,9 +55,9 @@ class Layout:
         return views
 
 
-def make_game(net: str, games: int, seed: int) -> Hearts:
+def make_game(net: str, games: int, seed: int, reward: Literal["deal", "trick"] = "deal") -> Hearts:
     """Hearts with the observation that this net wants."""
-    return Hearts(games=games, seed=seed, observation=OBSERVATION[net])  # type: ignore[arg-type]
+    return Hearts(games=games, seed=seed, observation=OBSERVATION[net], reward=reward)  # type: ignore[arg-type]
 
 
 def make_net(net: str) -> AttentionNet | MlpNet:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
@@ -17,14 +16,19 @@ from typing import Any
 Record = dict[str, Any]
 
 
-def take_turns(work: Callable[[], Record], about: Record) -> None:
-    """Say what this side is, then answer each line on stdin with the record of one turn, until stdin closes."""
+def take_turns(work: Callable[[], Record], about: Record, save: Callable[[], None] | None = None) -> None:
+    """Say what this side is, then answer each line on stdin until it closes.
+
+    To "go" the answer is the record of one turn, to "save" it is empty.
+    """
     answers = _private_stdout()
     _say(answers, about)
-    for _ in sys.stdin:
-        began = time.perf_counter()
-        record = work()
-        _say(answers, {"seconds": time.perf_counter() - began} | record)
+    for line in sys.stdin:
+        if line.strip() == "save" and save is not None:
+            save()
+            _say(answers, {})
+        else:
+            _say(answers, work())
 
 
 def _private_stdout() -> Any:
@@ -42,18 +46,29 @@ class Side:
     """The parent's end of such a process."""
 
     def __init__(self, python: str | Path, script: str | Path, settings: Mapping[str, Any], log: Path):
-        """`settings` reach the script as one JSON argument; what it prints besides its answers goes to `log`."""
+        """`settings` reach the script as one JSON argument.
+
+        What it prints besides its answers goes to `log`, whose folder it works in: some libraries leave files there.
+        """
         self._log = log
         with log.open("w") as errors:
             self._process = Popen(
-                [str(python), str(script), json.dumps(settings)], stdin=PIPE, stdout=PIPE, stderr=errors, text=True
-            )
+                [str(python), str(script), json.dumps(settings)],
+                stdin=PIPE, stdout=PIPE, stderr=errors, text=True, cwd=log.parent,
+            )  # fmt: skip
         self.about = self._answer()
 
     def turn(self) -> Record:
         """One turn."""
+        return self._ask("go")
+
+    def save(self) -> None:
+        """Have it keep its weights, and all that it needs to go on from here, where its settings say."""
+        self._ask("save")
+
+    def _ask(self, word: str) -> Record:
         assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        self._process.stdin.write(f"{word}\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -68,11 +83,12 @@ class Side:
             self._process.wait()
 
     def _answer(self) -> Record:
+        """The next answer; what a library prints before its side begins is skipped."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait(60)
-            last = "\n".join(self._log.read_text().splitlines()[-20:])
-            raise RuntimeError(f"a side ended with code {self._process.returncode}:\n{last}")
-        answer: Record = json.loads(line)
-        return answer
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: Record = json.loads(line)
+                return answer
+        self._process.wait(60)
+        last = "\n".join(self._log.read_text().splitlines()[-20:])
+        raise RuntimeError(f"a side ended with code {self._process.returncode}:\n{last}")

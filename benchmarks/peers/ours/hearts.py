@@ -1,7 +1,7 @@
 """Our own recipe on Hearts as a side of the benchmarks, a turn an iteration.
 
-Argument: `{recipe, seed, threads, weights, ...}`; `weights` may be missing: a path for the weights that would play in
-an evaluation, after each turn. All else are settings of the recipe, those of its `ppo` in an object of that name.
+Argument: `{recipe, seed, threads, ...}`; all else are settings of the recipe, those of its `ppo` in an object of that
+name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from turns import Record, take_turns
@@ -36,7 +35,6 @@ def build(argument: Record, threads: int, seed: int) -> Any:
 
 def main() -> None:
     argument: Record = json.loads(sys.argv[1])
-    weights = argument.pop("weights", None)
     trainer = build(argument, argument.pop("threads", 1), argument.pop("seed", 0))
     clock = Clock()
 
@@ -47,8 +45,6 @@ def main() -> None:
         seconds = time.perf_counter() - began
         spans = clock.lap().spans
         collect_s = sum(span.ns for name, span in spans.items() if name.startswith("collect.")) / 1e9
-        if weights:
-            save_file(trainer.policy().net.state_dict(), weights)
         counts, minibatch = progress.counts, trainer.settings.minibatch
         return {
             "seconds": seconds,

@@ -1,7 +1,7 @@
 """PPO of RLlib on Hearts, either of its stacks, a turn an iteration.
 
 Argument: `{stack: "old" | "new", net, seed, threads, runners, envs, batch, minibatch, epochs, rate, discount, entropy,
-value, weights}`; the last may be missing: a path for the weights after each turn.
+value, keep}`; the last may be missing: a folder to go on from and to save to.
 """
 
 from __future__ import annotations
@@ -157,6 +157,11 @@ def main() -> None:
     try:
         sampling = Sampling()
         algorithm = configure(settings).build_algo()
+        folder = Path(settings.get("keep", ".")).resolve()
+        old = settings["stack"] == "old"
+        if (folder / "algorithm").exists():
+            restore = algorithm.restore if old else algorithm.restore_from_path
+            restore(str(folder / "algorithm"))
         net = net_of(algorithm, settings["stack"])
         passes = Passes(net, settings["minibatch"])
 
@@ -164,14 +169,20 @@ def main() -> None:
             began = time.perf_counter()
             result = algorithm.train()
             seconds = time.perf_counter() - began
-            if settings.get("weights"):
-                save_file(net.state_dict(), settings["weights"])
             told = {"seconds": seconds, "collect_s": sampling.seconds, "learn_s": seconds - sampling.seconds}
             return told | {"steps": steps_of(result, settings["stack"])} | passes.taken()
 
+        def save() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(net.state_dict(), folder / "weights.safetensors")
+            if old:
+                algorithm.save(str(folder / "algorithm"))
+            else:
+                algorithm.save_to_path(folder / "algorithm")
+
         parameters = sum(parameter.numel() for parameter in net.parameters())
         side = f"RLlib, {settings['stack']} stack"
-        take_turns(turn, {"side": side, "version": ray.__version__, "parameters": parameters})
+        take_turns(turn, {"side": side, "version": ray.__version__, "parameters": parameters}, save)
     finally:
         ray.shutdown()
 

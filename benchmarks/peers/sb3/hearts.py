@@ -1,17 +1,19 @@
 """MaskablePPO of Stable-Baselines3 on Hearts, a turn an iteration.
 
-Argument: `{net, seed, threads, envs, batch, minibatch, epochs, rate, discount, entropy, value, per_seat, weights}`; the
-last two may be missing: advantages along each seat's own decisions, and a path for the weights after each turn.
+Argument: `{net, seed, threads, envs, batch, minibatch, epochs, rate, discount, entropy, value, reward, per_seat,
+keep}`; the last three may be missing: whether each trick pays or the deal, advantages along each seat's own decisions,
+and a folder to go on from and to save to.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sb3_contrib
@@ -35,8 +37,8 @@ from velodrome.learn.kernels.advantage import advantages
 class Tables(VecEnv):
     """Many games in this library's own vector form, which costs it less than any number of single ones."""
 
-    def __init__(self, net: str, games: int, seed: int):
-        self.game = make_game(net, games, seed)
+    def __init__(self, net: str, games: int, seed: int, reward: Literal["deal", "trick"]):
+        self.game = make_game(net, games, seed, reward)
         self.layout = Layout(self.game)
         super().__init__(games, self.layout.observation_space, self.layout.action_space)
 
@@ -156,7 +158,7 @@ class SeatBuffer(MaskableRolloutBuffer):
 
 def build(settings: Record) -> MaskablePPO:
     """The algorithm on as many games as `envs`."""
-    tables = Tables(settings["net"], settings["envs"], settings["seed"])
+    tables = Tables(settings["net"], settings["envs"], settings["seed"], settings.get("reward", "deal"))
     per_seat = {"rollout_buffer_class": SeatBuffer, "rollout_buffer_kwargs": {"tables": tables}}
     return MaskablePPO(
         NetPolicy,
@@ -196,8 +198,6 @@ def main() -> None:
         began = time.perf_counter()
         algorithm.learn(settings["batch"], reset_num_timesteps=False)
         seconds = time.perf_counter() - began
-        if settings.get("weights"):
-            save_file(net.state_dict(), settings["weights"])
         return {
             "seconds": seconds,
             "learn_s": learn_s,
@@ -205,9 +205,18 @@ def main() -> None:
             "steps": settings["batch"],
         } | passes.taken()
 
+    def save() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(net.state_dict(), folder / "weights.safetensors")
+        algorithm.save(folder / "beside.zip", include=["policy"])
+        os.replace(folder / "beside.zip", folder / "algorithm.zip")
+
+    folder = Path(settings.get("keep", "."))
+    if (folder / "algorithm.zip").exists():
+        algorithm.set_parameters(folder / "algorithm.zip")
     algorithm.train = timed_train
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    take_turns(turn, {"side": "SB3 MaskablePPO", "version": sb3_contrib.__version__, "parameters": parameters})
+    take_turns(turn, {"side": "SB3 MaskablePPO", "version": sb3_contrib.__version__, "parameters": parameters}, save)
 
 
 if __name__ == "__main__":
