@@ -116,12 +116,12 @@ class PackedNet(nn.Module):
         return {self.output: x.squeeze(-1) if self.output == "value" else x}
 
 
-def player(packed: Mapping[str, int], widths: tuple[int, ...] = (256, 256)) -> PackedNet:
+def player(packed: Mapping[str, int], widths: tuple[int, ...] = (128, 128)) -> PackedNet:
     """The compact player: cards from what its seat may see."""
     return PackedNet(packed, widths, "card", CARDS)
 
 
-def critic(packed: Mapping[str, int], widths: tuple[int, ...] = (256, 256)) -> PackedNet:
+def critic(packed: Mapping[str, int], widths: tuple[int, ...] = (128, 128)) -> PackedNet:
     """The central critic: the value of a seat from everything, for training only."""
     return PackedNet(packed, widths, "value", 1)
 

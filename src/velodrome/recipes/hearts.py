@@ -21,11 +21,13 @@ class Settings:
     """Played side by side."""
     lanes: int = 2
     """Threads that play and learn side by side, one core each."""
-    widths: tuple[int, ...] = (256, 256)
+    widths: tuple[int, ...] = (128, 128)
     """Of the player's layers."""
-    critic_widths: tuple[int, ...] = (256, 256)
+    critic_widths: tuple[int, ...] = (128, 128)
     """Of the central critic's layers."""
-    ppo: Ppo = Ppo(batch=32768, minibatch=2048, epochs=3, rate=1e-3, reward_scale=0.1, average=0.995)
+    ppo: Ppo = Ppo(
+        batch=32768, minibatch=2048, epochs=2, rate=1e-3, rate_halves=400, reward_scale=0.1, average=0.995
+    )
     opponents: Opponents = Opponents()
 
 
