@@ -20,6 +20,7 @@ from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.collect import Collector
 from velodrome.learn.lanes import Lanes
+from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import NetPolicy
 from velodrome.learn.step import Sync, update
@@ -84,6 +85,7 @@ class SelfPlay:
         """`critic` estimates values in the net's stead, and may see private views; it is for training only."""
         if game.games % lanes or settings.minibatch % lanes:
             raise ValueError(f"games {game.games} and minibatch {settings.minibatch} must divide by lanes={lanes}")
+        keep_freed_memory()
         self.game, self.settings, self.sync, self.device = game, settings, sync, device
         self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         if critic is not None:
