@@ -25,9 +25,7 @@ class Settings:
     """Of the player's layers."""
     critic_widths: tuple[int, ...] = (128, 128)
     """Of the central critic's layers."""
-    ppo: Ppo = Ppo(
-        batch=32768, minibatch=2048, epochs=2, rate=1e-3, rate_halves=400, reward_scale=0.1, average=0.995
-    )
+    ppo: Ppo = Ppo(batch=32768, minibatch=2048, epochs=2, rate=1e-3, rate_halves=400, reward_scale=0.1, average=0.995)
     opponents: Opponents = Opponents()
 
 
