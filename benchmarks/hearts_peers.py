@@ -2,7 +2,9 @@
 
 The same attention net in single precision, batch 4,000, minibatch 32, 10 epochs, on two cores. First each side tries
 its layouts (how many processes collect, how many games side by side, how many threads and lanes) and keeps its fastest.
-Then all sides take turns, an iteration each, and what disturbs a round disturbs all of them.
+Then all sides take turns, an iteration each, and what disturbs a round disturbs all of them. The peers train the same
+module twice: in torch's own operations, as their users would have it, and with our compiled kernels in it, so that
+nothing differs but the trainer.
 
     python benchmarks/peers/make.py rllib sb3
     python benchmarks/hearts_peers.py [--rounds 7] [--tries 2] [--epochs 10]
@@ -34,27 +36,24 @@ def contestants(epochs: int) -> list[Contestant]:
     peers, ppo = HERE / "peers", PPO | {"epochs": epochs}
     rllib = tuple(
         {"runners": runners, "envs": envs, "threads": threads}
-        for runners, envs in ((0, 40), (2, 20), (2, 1))
+        for runners, envs in ((0, 40), (2, 20))
         for threads in (1, 2)
     )
     ours = {"recipe": "hearts-attention", "ppo": ppo, "seed": 0}
-    theirs = ppo | {"net": "attention", "seed": 0}
-    return [
+    rows = [
         Contestant(
             "Velodrome", Path(sys.executable), peers / "ours" / "hearts.py", ours,
             ({"lanes": 2, "threads": 1}, {"lanes": 1, "threads": 2}, {"lanes": 1, "threads": 1}),
-        ),
-        Contestant(
-            "RLlib, old stack", python_of("rllib"), peers / "rllib" / "hearts.py", theirs | {"stack": "old"}, rllib
-        ),
-        Contestant(
-            "RLlib, new stack", python_of("rllib"), peers / "rllib" / "hearts.py", theirs | {"stack": "new"}, rllib
-        ),
-        Contestant(
-            "SB3 MaskablePPO", python_of("sb3"), peers / "sb3" / "hearts.py", theirs,
-            tuple({"envs": envs, "threads": threads} for envs in (8, 40) for threads in (1, 2)),
-        ),
+        )
     ]  # fmt: skip
+    sb3 = tuple({"envs": 40, "threads": threads} for threads in (1, 2))
+    for net, compiled in (("torch's net", False), ("our compiled net", True)):
+        theirs = ppo | {"net": "attention", "seed": 0, "compiled": compiled}
+        for stack in ("old", "new"):
+            name, settings = f"RLlib, {stack} stack, {net}", theirs | {"stack": stack}
+            rows.append(Contestant(name, python_of("rllib"), peers / "rllib" / "hearts.py", settings, rllib))
+        rows.append(Contestant(f"SB3 MaskablePPO, {net}", python_of("sb3"), peers / "sb3" / "hearts.py", theirs, sb3))
+    return rows
 
 
 def figure(name: str, layout: Record, turns: list[Record], ours: list[Record]) -> Record:

@@ -54,9 +54,9 @@ BEST = {
 def peers() -> list[Contestant]:
     rllib, sb3 = HERE / "peers" / "rllib" / "hearts.py", HERE / "peers" / "sb3" / "hearts.py"
     rows = [
-        ("RLlib, old stack", "rllib", rllib, REPORT | {"stack": "old"} | layout("RLlib, old stack")),
-        ("RLlib, new stack", "rllib", rllib, REPORT | {"stack": "new"} | layout("RLlib, new stack")),
-        ("SB3 MaskablePPO", "sb3", sb3, REPORT | layout("SB3 MaskablePPO")),
+        ("RLlib, old stack", "rllib", rllib, REPORT | {"stack": "old"} | layout("RLlib, old stack, our compiled net")),
+        ("RLlib, new stack", "rllib", rllib, REPORT | {"stack": "new"} | layout("RLlib, new stack, our compiled net")),
+        ("SB3 MaskablePPO", "sb3", sb3, REPORT | layout("SB3 MaskablePPO, our compiled net")),
         ("SB3, best", "sb3", sb3, BEST),
     ]
     return [Contestant(name, python_of(peer), script, settings, ()) for name, peer, script, settings in rows]

@@ -8,16 +8,20 @@ least: a history of dense observations is 100 kB a decision, its lists are 1.4 k
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import gymnasium
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.games.hearts import Hearts
 from velodrome.nets.hearts import CARDS, FEATURES, AttentionNet, MlpNet
+from velodrome.nets.kernels.attention import attend_by_torch
+from velodrome.nets.parts import Attend, InputLinear
 
 OBSERVATION = {"attention": "openspiel-history", "mlp": "openspiel-indices"}
 REWARD_SCALE = 0.1
@@ -60,9 +64,24 @@ def make_game(net: str, games: int, seed: int, reward: Literal["deal", "trick"] 
     return Hearts(games=games, seed=seed, observation=OBSERVATION[net], reward=reward)  # type: ignore[arg-type]
 
 
-def make_net(net: str) -> AttentionNet | MlpNet:
-    """The very module that our own recipe trains."""
-    return AttentionNet() if net == "attention" else MlpNet()
+def make_net(net: str, compiled: bool = True) -> AttentionNet | MlpNet:
+    """The very module that our own recipe trains; without our compiled kernels where not `compiled`."""
+    made = AttentionNet() if net == "attention" else MlpNet()
+    if not compiled:
+        for part in made.modules():
+            if isinstance(part, Attend):
+                part.forward = partial(_attend, part)  # type: ignore[method-assign]
+            if isinstance(part, InputLinear):
+                part.listed = partial(_listed, part)  # type: ignore[method-assign]
+    return made
+
+
+def _attend(part: Attend, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+    return attend_by_torch(queries, keys, mask, part.heads, part.width)
+
+
+def _listed(part: InputLinear, indices: Tensor, padding: int) -> Tensor:
+    return F.embedding_bag(indices, part.weight, mode="sum", padding_idx=padding) + part.bias
 
 
 class Table(gymnasium.Env[NDArray[np.int16], int]):

@@ -1,7 +1,8 @@
 """PPO of RLlib on Hearts, either of its stacks, a turn an iteration.
 
 Argument: `{stack: "old" | "new", net, seed, threads, runners, envs, batch, minibatch, epochs, rate, discount, entropy,
-value, keep}`; the last may be missing: a folder to go on from and to save to.
+value, compiled, keep}`; the last two may be missing: whether the net has our compiled kernels, and a folder to go on
+from and to save to.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class OldStackNet(TorchModelV2, nn.Module):
     def __init__(self, obs_space: Any, action_space: Any, num_outputs: int, model_config: dict[str, Any], name: str):
         TorchModelV2.__init__(self, obs_space, action_space, num_outputs, model_config, name)
         nn.Module.__init__(self)
-        kind = model_config["custom_model_config"]["net"]
-        self.net, self.layout = make_net(kind), Layout(make_game(kind, 1, 0))
+        asked = model_config["custom_model_config"]
+        self.net, self.layout = make_net(**asked), Layout(make_game(asked["net"], 1, 0))
 
     def forward(self, input_dict: dict[str, Any], state: list[Tensor], seq_lens: Any) -> tuple[Tensor, list[Tensor]]:
         """The logits; what is not legal has no chance."""
@@ -60,8 +61,8 @@ class NewStackNet(TorchRLModule, ValueFunctionAPI):
 
     def setup(self) -> None:
         """Make the net."""
-        kind = self.model_config["net"]
-        self.net, self.layout = make_net(kind), Layout(make_game(kind, 1, 0))
+        asked = {name: self.model_config[name] for name in ("net", "compiled")}
+        self.net, self.layout = make_net(**asked), Layout(make_game(asked["net"], 1, 0))
 
     def _forward(self, batch: dict[str, Any], **more: Any) -> dict[str, Tensor]:
         views = self.layout.read(batch[Columns.OBS])
@@ -85,6 +86,7 @@ def configure(settings: Record) -> PPOConfig:
     would be work that nobody else does.
     """
     new, kind = settings["stack"] == "new", settings["net"]
+    asked = {"net": kind, "compiled": settings.get("compiled", True)}
     register_env("hearts", lambda context: Table(kind, settings["seed"] + 1000 * context.worker_index))
     config = (
         PPOConfig()
@@ -114,11 +116,11 @@ def configure(settings: Record) -> PPOConfig:
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
     )
     if new:
-        return config.rl_module(rl_module_spec=RLModuleSpec(module_class=NewStackNet, model_config={"net": kind}))
+        return config.rl_module(rl_module_spec=RLModuleSpec(module_class=NewStackNet, model_config=asked))
     ModelCatalog.register_custom_model("ours", OldStackNet)
     config.experimental(_disable_preprocessor_api=True)
     return config.training(
-        train_batch_size=settings["batch"], model={"custom_model": "ours", "custom_model_config": {"net": kind}}
+        train_batch_size=settings["batch"], model={"custom_model": "ours", "custom_model_config": asked}
     )
 
 

@@ -1,8 +1,8 @@
 """MaskablePPO of Stable-Baselines3 on Hearts, a turn an iteration.
 
 Argument: `{net, seed, threads, envs, batch, minibatch, epochs, rate, discount, entropy, value, reward, per_seat,
-keep}`; the last three may be missing: whether each trick pays or the deal, advantages along each seat's own decisions,
-and a folder to go on from and to save to.
+compiled, keep}`; the last four may be missing: whether each trick pays or the deal, advantages along each seat's own
+decisions, whether the net has our compiled kernels, and a folder to go on from and to save to.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ class Tables(VecEnv):
 class NetPolicy(MaskableActorCriticPolicy):
     """Our net as this library's policy."""
 
-    def __init__(self, *arguments: Any, net: str, layout: Layout, **more: Any):
-        self._net_name, self._layout = net, layout
+    def __init__(self, *arguments: Any, net: Record, layout: Layout, **more: Any):
+        self._asked, self._layout = net, layout
         super().__init__(*arguments, **more)
 
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
-        self.net = make_net(self._net_name)
+        self.net = make_net(**self._asked)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=lr_schedule(1), eps=1e-5, fused=True)
 
     def _ask(self, obs: Tensor, masks: Any) -> tuple[MaskableDistribution, Tensor]:
@@ -172,7 +172,10 @@ def build(settings: Record) -> MaskablePPO:
         ent_coef=settings["entropy"],
         vf_coef=settings["value"],
         max_grad_norm=0.5,
-        policy_kwargs={"net": settings["net"], "layout": tables.layout},
+        policy_kwargs={
+            "net": {"net": settings["net"], "compiled": settings.get("compiled", True)},
+            "layout": tables.layout,
+        },
         seed=settings["seed"],
         device="cpu",
         **(per_seat if settings.get("per_seat") else {}),

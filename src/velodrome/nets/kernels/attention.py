@@ -115,6 +115,11 @@ def attend(queries: Tensor, keys: Tensor, allowed: Tensor, heads: int, width: in
     small = keys.shape[1] <= 32 and queries.shape[1] <= 32
     if keys.device.type == "cpu" and keys.dtype == torch.float32 and small and not torch.compiler.is_compiling():
         return _Attend.apply(queries, keys, allowed, heads, width)  # type: ignore[no-any-return, no-untyped-call]
+    return attend_by_torch(queries, keys, allowed, heads, width)
+
+
+def attend_by_torch(queries: Tensor, keys: Tensor, allowed: Tensor, heads: int, width: int) -> Tensor:
+    """The same in torch's own operations."""
     q, k, v = queries[..., :width], keys[..., -2 * width : -width], keys[..., -width:]
     q, k, v = (part.view(*part.shape[:2], heads, -1).transpose(1, 2) for part in (q.expand(len(k), -1, -1), k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed[:, None, None, :]).transpose(1, 2).flatten(-2)
