@@ -81,7 +81,9 @@ def _attend(part: Attend, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor
 
 
 def _listed(part: InputLinear, indices: Tensor, padding: int) -> Tensor:
-    return F.embedding_bag(indices, part.weight, mode="sum", padding_idx=padding) + part.bias
+    known = indices != padding
+    starts = F.pad(known.sum(1).cumsum(0), (1, 0))[:-1]
+    return F.embedding_bag(indices[known].int(), part.weight, starts.int(), mode="sum") + part.bias
 
 
 class Table(gymnasium.Env[NDArray[np.int16], int]):

@@ -32,7 +32,7 @@ class AttentionNet(nn.Module):
     def __init__(self, width: int = 128, heads: int = 4, layers: int = 2, dropout: float = 0.0):
         super().__init__()
         self.seats = nn.Embedding(4, 16)
-        self.input = InputLinear(FEATURES + 16, width)
+        self.input = InputLinear(FEATURES, width, beside=16)
         self.encoder = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
         self.pooling = Pooling(width, heads)
         self.policy = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, CARDS))
@@ -54,7 +54,7 @@ class AttentionNet(nn.Module):
 
     def embed(self, cards: Tensor, seat: Tensor) -> Tensor:
         """Each observation through the input layer: `cards [rows, 5, n]` are lists of set features, or dense floats."""
-        own: Tensor = self.seats(seat.long()) @ self.input.weight[FEATURES:]
+        own = self.input.beside(self.seats(seat.long()))
         if cards.is_floating_point():
             return self.input.dense(cards) + own[:, None]
         return self.input.listed(cards.flatten(0, 1), FEATURES).view(*cards.shape[:2], -1) + own[:, None]

@@ -16,24 +16,33 @@ from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 class InputLinear(nn.Module):
     """A linear layer for inputs that are mostly zero: weight stored `[inputs, outputs]`, a row per input.
 
-    The same weights serve three forms of one input: dense, a list of set indices, a packed bit set.
+    The same weights serve three forms of one input: dense, a list of set indices, a packed bit set. A few inputs
+    `beside` them, that are never zero, have weights of their own: a slice of the large ones would cost a second
+    gradient of their whole size.
     """
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, beside: int = 0):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.weight_beside = nn.Parameter(torch.empty(beside, outputs)) if beside else None
         self.bias = nn.Parameter(torch.empty(outputs))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As `nn.Linear` does it: uniform within 1 / sqrt(inputs)."""
-        bound = 1 / math.sqrt(self.weight.shape[0])
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+        """As `nn.Linear` does it: uniform within 1 / sqrt(inputs), those beside counted in."""
+        beside = 0 if self.weight_beside is None else len(self.weight_beside)
+        bound = 1 / math.sqrt(len(self.weight) + beside)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def beside(self, inputs: Tensor) -> Tensor:
+        """What the inputs `beside`, `[..., n]` numbers, add to the output."""
+        assert self.weight_beside is not None
+        return inputs @ self.weight_beside
 
     def dense(self, inputs: Tensor) -> Tensor:
-        """From `[..., n]` numbers, n at most the layer's inputs (the missing ones count as zero)."""
-        return inputs @ self.weight[: inputs.shape[-1]] + self.bias
+        """From `[..., inputs]` numbers."""
+        return inputs @ self.weight + self.bias
 
     def listed(self, indices: Tensor, padding: int) -> Tensor:
         """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
