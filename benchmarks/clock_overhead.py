@@ -9,26 +9,22 @@ python benchmarks/clock_overhead.py [ROUNDS]
 
 from __future__ import annotations
 
-import datetime
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from common import keep
 from velodrome.meter.budget import Budget, phases
 from velodrome.meter.clock import Clock, calibrated_span_ns
-from velodrome.meter.machine import hardware
 from velodrome.meter.statistics import difference
 from velodrome.meter.trace import Trace
 
-RESULT = Path(__file__).resolve().parent / "results" / "clock_overhead.json"
 STEPS, MINIBATCHES = 16, 4
 DELAY = 0.05
 BATCHES_OF_ROUNDS = 20
@@ -164,18 +160,7 @@ def delayed(rounds: int) -> list[dict[str, Any]]:
 def main(rounds: int) -> None:
     """Measure and keep."""
     torch.set_num_threads(1)
-    record = {
-        "command": "python benchmarks/clock_overhead.py",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": hardware() | {"torch_threads": 1},
-        "rounds": rounds,
-        "figures": overhead(rounds),
-        "delay": DELAY,
-        "delayed": delayed(rounds),
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=1))
+    keep("clock_overhead", overhead(rounds), rounds=rounds, torch_threads=1, delay=DELAY, delayed=delayed(rounds))
 
 
 if __name__ == "__main__":
