@@ -132,9 +132,10 @@ class SelfPlay:
         settings, lanes = self.settings, len(self.lanes)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
-        share = settings.minibatch // lanes
         rows = min([settings.batch // lanes, *(len(lane.segment.rows) for lane in self.lanes)])
-        share = min(share, rows)
+        if not rows:
+            raise ValueError("a whole segment without a decision whose consequences are known: raise ppo.batch")
+        share = min(settings.minibatch // lanes, rows)
         sums, taken = torch.zeros(len(_METRICS), device=self.device), 0
         for _ in range(settings.epochs):
             with clock("learn.sample"):
