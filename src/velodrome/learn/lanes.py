@@ -43,10 +43,11 @@ class Lanes:
             torch.set_num_threads(before)
 
     def run(self, clock: Clock, work: Callable[[int, Clock], T]) -> list[T]:
-        """`[work(0, clock), work(1, its own track), ...]`; waiting for the other lanes is the phase `wait`."""
+        """`[work(0, clock), work(1, its own track), ...]`; waking the other lanes and waiting for them is `wait`."""
         if self._executor is None:
             return [work(0, clock)]
-        others = [self._executor.submit(work, lane, clock.track(f"lane {lane}")) for lane in range(1, self.count)]
+        with clock("wait"):
+            others = [self._executor.submit(work, lane, clock.track(f"lane {lane}")) for lane in range(1, self.count)]
         try:
             own = work(0, clock)
         finally:
