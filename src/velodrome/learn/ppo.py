@@ -238,9 +238,10 @@ class Lane:
 
     def gradient(self, rows: Tensor, clock: Clock) -> Tensor:
         """Leave this lane's share of the gradient on `rows` in its parameters; returns what to report."""
-        told = torch.zeros(len(_METRICS) - 1, device=self.device)
-        for parameter in self.parameters:
-            parameter.grad = None
+        with clock("learn.sample"):
+            told = torch.zeros(len(_METRICS) - 1, device=self.device)
+            for parameter in self.parameters:
+                parameter.grad = None
         for part in rows.chunk(self.settings.accumulate):
             share = len(part) / len(rows)
             with clock("learn.sample"):
