@@ -6,11 +6,12 @@ the part's name and, if it estimates one, the `value` of each row.
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import Any
 
 from torch import nn
+
+from velodrome.mistake import nearest
 
 NETS = {
     "hearts/attention": "velodrome.nets.hearts:attention",
@@ -25,9 +26,7 @@ NETS = {
 def make_net(name: str) -> tuple[nn.Module, tuple[Any, ...]]:
     """The net of that name and example inputs."""
     if name not in NETS:
-        near = difflib.get_close_matches(name, NETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NETS)}"
-        raise ValueError(f"no net is called {name!r}; {hint}")
+        raise ValueError(f"no net is called {name!r}; {nearest(name, NETS)}")
     module, function = NETS[name].split(":")
     made: tuple[nn.Module, tuple[Any, ...]] = getattr(import_module(module), function)()
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from velodrome.learn.trainer import Trainer
+from velodrome.mistake import nearest
 
 RECIPES = {
     "hearts": "velodrome.recipes.hearts",
@@ -63,11 +63,7 @@ def find(name: str) -> Recipe:
             raise ValueError(f"{path} has no recipe {own!r}")
         return dataclasses.replace(_known[own], name=name)
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        raise ValueError(
-            f"no recipe is called {name!r}; "
-            + (f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}")
-        )
+        raise ValueError(f"no recipe is called {name!r}; {nearest(name, RECIPES)}")
     import_module(RECIPES[name])
     return _known[name]
 
