@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from velodrome.learn.ppo import SelfPlay
 from velodrome.meter.clock import Clock
 from velodrome.meter.machine import machine
+from velodrome.nets.kernels.encoder import encode
+from velodrome.nets.kernels.pooling import pool
 from velodrome.recipes.recipe import find
 
 
@@ -39,8 +42,23 @@ def least_ms(work: Callable[[], object], times: int = 200) -> float:
 
 
 def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, int]]:
-    """Rows, inputs and outputs of each matrix product in a pass through the net."""
+    """Rows, inputs and outputs of each matrix product in a pass through the net.
+
+    Those that torch dispatches are listed as they come. Of the compiled encoder and pooling, which torch does not see,
+    it is what they multiply: positions that are masked are not among the rows. The products of queries with keys, and
+    of shares with values, are in neither.
+    """
     shapes: list[tuple[int, int, int]] = []
+
+    def encoded(x: Tensor, mask: Tensor, heads: int, weights: Sequence[Tensor]) -> Tensor:
+        matrices = [weight.shape for weight in weights if weight.dim() == 2]
+        shapes.extend((int(mask.sum()), inputs, outputs) for outputs, inputs in matrices)
+        return encode(x, mask, heads, weights)
+
+    def pooled(x: Tensor, mask: Tensor, heads: int, query: Tensor, *weights: Tensor) -> Tensor:
+        rows, width = len(x), x.shape[-1]
+        shapes.extend([(rows, width, width // heads)] * heads + [(rows, width, width)])
+        return pool(x, mask, heads, query, *weights)
 
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -50,7 +68,8 @@ def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, i
                 shapes.append((left.shape[0], left.shape[1], right.shape[1]))
             return func(*args, **(kwargs or {}))
 
-    with Watch():
+    replaced = mock.patch.multiple("velodrome.nets.parts", encode=encoded, pool=pooled)
+    with torch.no_grad(), replaced, Watch():
         net(views)
     return shapes
 

@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+import velodrome.nets.parts
 from velodrome.games.hearts import Hearts
 from velodrome.nets.hearts import CARDS, FEATURES, AttentionNet, MlpNet
-from velodrome.nets.kernels.attention import attend_by_torch
-from velodrome.nets.parts import Attend, InputLinear
+from velodrome.nets.parts import InputLinear
 
 OBSERVATION = {"attention": "openspiel-history", "mlp": "openspiel-indices"}
 REWARD_SCALE = 0.1
@@ -65,19 +65,17 @@ def make_game(net: str, games: int, seed: int, reward: Literal["deal", "trick"] 
 
 
 def make_net(net: str, compiled: bool = True) -> AttentionNet | MlpNet:
-    """The very module that our own recipe trains; without our compiled kernels where not `compiled`."""
+    """The very module that our own recipe trains.
+
+    Where not `compiled` it is without our kernels; so is then the attention of every other net in this process.
+    """
     made = AttentionNet() if net == "attention" else MlpNet()
     if not compiled:
+        velodrome.nets.parts.serves = lambda x: False
         for part in made.modules():
-            if isinstance(part, Attend):
-                part.forward = partial(_attend, part)  # type: ignore[method-assign]
             if isinstance(part, InputLinear):
                 part.listed = partial(_listed, part)  # type: ignore[method-assign]
     return made
-
-
-def _attend(part: Attend, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-    return attend_by_torch(queries, keys, mask, part.heads, part.width)
 
 
 def _listed(part: InputLinear, indices: Tensor, padding: int) -> Tensor:

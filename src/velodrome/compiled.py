@@ -6,7 +6,9 @@ would not notice that a function in another file has changed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import os
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import threadpoolctl
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
@@ -75,6 +78,17 @@ def kernel(function: Callable[..., Any]) -> Any:
 def summing_kernel(function: Callable[..., Any]) -> Any:
     """A kernel whose sums of floats may be taken in any order, which lets them use vector instructions."""
     return _compile(function, nogil=True, fastmath={"reassoc", "contract"})
+
+
+@functools.cache
+def single_threaded_products() -> None:
+    """Have a matrix product inside a kernel run in the thread that asks for it.
+
+    Left alone, the BLAS of NumPy and SciPy would share each with threads of its own. Torch's products are not
+    concerned.
+    """
+    importlib.import_module("scipy.linalg.cython_blas")  # what kernels call; only what is loaded can be limited
+    threadpoolctl.ThreadpoolController().select(internal_api="openblas").limit(limits=1)
 
 
 @contextmanager

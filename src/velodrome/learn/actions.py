@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from velodrome.games.game import Bits, Box, Choice, Part, Simplex
+from velodrome.learn.kernels.choice import score_choice
 
 FORBIDDEN = -1e9
 """The logit of what may not be done: exp of it is zero, yet zero times it is not NaN, as with minus infinity."""
@@ -95,10 +96,13 @@ def _sample(
 
 def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Tensor]) -> Scored:
     if isinstance(part, Choice):
+        if action.device.type == "cpu" and not torch.compiler.is_compiling():
+            logits = outputs[part.name].float()
+            legal = torch.ones_like(logits, dtype=torch.bool) if part.mask is None else views[part.mask].bool()
+            return score_choice(logits, legal, action)
         logits = masked_logits(part, outputs, views)
         log_probs = logits.log_softmax(-1)
-        # softmax again, because exp is several times slower than it on the CPU
-        entropy = -(logits.softmax(-1) * log_probs).sum(-1)
+        entropy = -(log_probs.exp() * log_probs).sum(-1)
         return log_probs.gather(-1, action.unsqueeze(-1)).squeeze(-1), entropy
     if isinstance(part, Bits):
         logits = masked_logits(part, outputs, views)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.parts import EncoderLayer, InputLinear, SelfAttention, at_least_one, orthogonal, plain, sinusoids
+from velodrome.nets.parts import Encoder, InputLinear, Pooling, at_least_one, orthogonal, plain, sinusoids
 
 Views = Mapping[str, Tensor]
 
@@ -33,7 +33,7 @@ class AttentionNet(nn.Module):
         super().__init__()
         self.seats = nn.Embedding(4, 16)
         self.input = InputLinear(FEATURES, width, beside=16)
-        self.encoder = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
+        self.encoder = Encoder(width, heads, layers, dropout)
         self.pooling = Pooling(width, heads)
         self.policy = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, CARDS))
         self.value = nn.Sequential(
@@ -47,9 +47,7 @@ class AttentionNet(nn.Module):
         """The logits of the cards and the value."""
         cards, past = views["cards"], at_least_one(views["past"])
         x = self.embed(cards, views["seat"]) + self.positions[: past.shape[1]]
-        for layer in self.encoder:
-            x = layer(x, past)
-        pooled = self.pooling(x, past)
+        pooled = self.pooling(self.encoder(x, past), past)
         return {"card": self.policy(pooled), "value": self.value(pooled).squeeze(-1)}
 
     def embed(self, cards: Tensor, seat: Tensor) -> Tensor:
@@ -58,20 +56,6 @@ class AttentionNet(nn.Module):
         if cards.is_floating_point():
             return self.input.dense(cards) + own[:, None]
         return self.input.listed(cards.flatten(0, 1), FEATURES).view(*cards.shape[:2], -1) + own[:, None]
-
-
-class Pooling(nn.Module):
-    """One learnt query looks at the whole sequence."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.query = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.attention = SelfAttention(width, heads)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """What the query finds in `x [rows, n, width]`."""
-        return self.norm(self.attention(self.query[None, None], x, mask).squeeze(1))  # type: ignore[no-any-return]
 
 
 class MlpNet(nn.Module):

@@ -9,8 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.kernels.attention import attend
+from velodrome.nets.kernels.encoder import encode
+from velodrome.nets.kernels.pooling import pool
 from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
+
+LONGEST = 32
+"""Positions of a sequence up to which compiled attention is the faster form."""
 
 
 class InputLinear(nn.Module):
@@ -61,39 +65,31 @@ class InputLinear(nn.Module):
         return int(unpack(bits, self.weight.shape[0]).sum()) * self.weight.shape[1]
 
 
-class Attend(nn.Module):
-    """Each query takes from the values what its products with the keys give it; see `kernels.attention.attend`."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.width, self.heads = width, heads
-
-    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Projections `[rows or 1, q, ...]` look at projections `[rows, k, ...]` where `mask [rows, k]` allows it."""
-        return attend(queries, keys, mask, self.heads, self.width)
-
-    def forward_flops(self, queries: Tensor, keys: Tensor, mask: Tensor) -> int:
-        """Products and weighted sums, for the card."""
-        return 4 * queries.shape[1] * mask.numel() * self.width
-
-
 class SelfAttention(nn.Module):
     """Multi-head attention with the parameters of `nn.MultiheadAttention`."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
+        self.heads = heads
         self.input = nn.Linear(width, 3 * width)
-        self.attend = Attend(width, heads)
         self.output = nn.Linear(width, width)
 
-    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """`query [rows or 1, q, width]` looks at `keys [rows, k, width]` where `mask [rows, k]` allows it."""
-        if query is keys:
-            projected = self.input(query)
-            return self.output(self.attend(projected, projected, mask))  # type: ignore[no-any-return]
-        width, weight, bias = query.shape[-1], self.input.weight, self.input.bias
-        queries, others = F.linear(query, weight[:width], bias[:width]), F.linear(keys, weight[width:], bias[width:])
-        return self.output(self.attend(queries, others, mask))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, mask: Tensor, query: Tensor | None = None) -> Tensor:
+        """`x [rows, n, width]`, or `query [width]` alone, looks at `x` where `mask [rows, n]` allows it."""
+        width = x.shape[-1]
+        if query is None:
+            queries, keys, values = self.input(x).chunk(3, -1)
+        else:
+            weight, bias = self.input.weight, self.input.bias
+            queries = F.linear(query, weight[:width], bias[:width]).expand(len(x), 1, -1)
+            keys, values = F.linear(x, weight[width:], bias[width:]).chunk(2, -1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (queries, keys, values))
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        return self.output(found.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """In the order that the compiled forms take them."""
+        return self.input.weight, self.input.bias, self.output.weight, self.output.bias
 
 
 class EncoderLayer(nn.Module):
@@ -110,8 +106,71 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`x [rows, n, width]`, attending where `mask [rows, n]` allows it."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, x, mask)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
         return self.norm(x + self.dropout(self.narrow(self.dropout(F.relu(self.wide(x))))))  # type: ignore[no-any-return]
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """In the order that the compiled form takes them."""
+        norm, wide, narrow = self.attention_norm, self.wide, self.narrow
+        return (
+            *self.attention.weights(), norm.weight, norm.bias, wide.weight, wide.bias,
+            narrow.weight, narrow.bias, self.norm.weight, self.norm.bias,
+        )  # fmt: skip
+
+
+class Encoder(nn.Module):
+    """Transformer layers one after the other."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float = 0.0):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`x [rows, n, width]`, attending where `mask [rows, n]` allows it; what stands elsewhere says nothing."""
+        if serves(x) and not (self.training and self.dropout):
+            return encode(x, mask, self.heads, self.weights())
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+    def weights(self) -> list[Tensor]:
+        """Those of each layer, one layer after the other."""
+        return [weight for layer in self.layers if isinstance(layer, EncoderLayer) for weight in layer.weights()]
+
+    def forward_flops(self, x: Tensor, mask: Tensor) -> int:
+        """Products of what is not masked, for the card."""
+        width, lengths = x.shape[-1], mask.sum(1)
+        return int(len(self.layers) * (16 * lengths * width**2 + 4 * lengths**2 * width).sum())
+
+
+class Pooling(nn.Module):
+    """One learnt query looks at the whole sequence."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.attention = SelfAttention(width, heads)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the query finds in `x [rows, n, width]` where `mask [rows, n]` allows it."""
+        if serves(x):
+            found = pool(x, mask, self.attention.heads, self.query, *self.attention.weights())
+        else:
+            found = self.attention(x, mask, self.query).squeeze(1)
+        return self.norm(found)  # type: ignore[no-any-return]
+
+    def forward_flops(self, x: Tensor, mask: Tensor) -> int:
+        """What the compiled form does, for the card."""
+        rows, width, heads = len(x), x.shape[-1], self.attention.heads
+        return int(4 * width**2 + 4 * mask.sum() * heads * width + 4 * rows * width**2)
+
+
+def serves(x: Tensor) -> bool:
+    """Whether compiled attention does: on the CPU, in single precision, short, and not while torch compiles the net."""
+    plain_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return plain_cpu and x.shape[1] <= LONGEST and not torch.compiler.is_compiling()
 
 
 def sinusoids(positions: int, width: int) -> Tensor:
