@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from velodrome.learn.ppo import SelfPlay
 from velodrome.meter.clock import Clock
 from velodrome.meter.machine import machine
+from velodrome.nets.kernels.chain import chain
 from velodrome.nets.kernels.encoder import encode
 from velodrome.nets.kernels.pooling import pool
 from velodrome.recipes.recipe import find
@@ -44,8 +46,8 @@ def least_ms(work: Callable[[], object], times: int = 200) -> float:
 def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, int]]:
     """Rows, inputs and outputs of each matrix product in a pass through the net.
 
-    Those that torch dispatches are listed as they come. Of the compiled encoder and pooling, which torch does not see,
-    it is what they multiply: positions that are masked are not among the rows. The products of queries with keys, and
+    Those that torch dispatches are listed as they come. Of the compiled parts, which torch does not see, it is what
+    they multiply: positions that are masked are not among the rows. The products of queries with keys, and
     of shares with values, are in neither.
     """
     shapes: list[tuple[int, int, int]] = []
@@ -68,7 +70,11 @@ def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, i
                 shapes.append((left.shape[0], left.shape[1], right.shape[1]))
             return func(*args, **(kwargs or {}))
 
-    replaced = mock.patch.multiple("velodrome.nets.parts", encode=encoded, pool=pooled)
+    def chained(x: Tensor, weights: list[Tensor]) -> Tensor:
+        shapes.extend((len(x), weight.shape[1], weight.shape[0]) for weight in weights if weight.dim() == 2)
+        return chain(x, weights)
+
+    replaced = mock.patch.multiple("velodrome.nets.parts", encode=encoded, pool=pooled, chain=chained)
     with torch.no_grad(), replaced, Watch():
         net(views)
     return shapes
@@ -92,7 +98,7 @@ def matrix_ms(shapes: list[tuple[int, int, int]]) -> float:
 
 def optimizer_ms(trainer: SelfPlay) -> float:
     """One update of all parameters and the norm of their gradients."""
-    return least_ms(trainer.optimizer.step, 100)
+    return least_ms(lambda: trainer.optimizer.step(trainer.team), 100)
 
 
 def input_ms(trainer: SelfPlay, rows: Tensor) -> float:
@@ -101,6 +107,7 @@ def input_ms(trainer: SelfPlay, rows: Tensor) -> float:
     net: Any = trainer.nets["net"]
 
     def pass_through() -> None:
+        net.zero_grad()
         net.embed(views["cards"], views["seat"]).sum().backward()
 
     return least_ms(pass_through)
@@ -111,14 +118,18 @@ def floor_of_minibatch(minibatch: int) -> dict[str, Any]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     recipe, clock = find("hearts-attention"), Clock(enabled=False)
-    trainer = recipe.build(recipe.settings(), 0, "cpu")
+    trainer = recipe.build(dataclasses.replace(recipe.settings(), lanes=1), 0, "cpu")
     lane = trainer.lanes[0]
     lane.play(clock)
-    trainer._normalise()
     rows = lane.segment.rows[:minibatch]
-    step_ms = least_ms(lambda: trainer._step([rows], clock), 100)
+
+    def step() -> None:
+        lane.gradient(rows, clock)
+        trainer._step(lane, clock)
+
+    step_ms = least_ms(step, 100)
     with Counter() as counter:
-        trainer._step([rows], clock)
+        step()
     parts = {
         "matrix_ms": matrix_ms(products(lane.nets["net"], lane._batch(rows)[0])),
         "input_ms": input_ms(trainer, rows),

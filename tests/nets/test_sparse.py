@@ -57,5 +57,12 @@ def test_lists_equal_the_dense_product() -> None:
     out.backward(pull)
     expected.backward(pull)
     torch.testing.assert_close(ours.grad, plain.grad, atol=1e-4, rtol=1e-5)
+    sparse = weight.clone().requires_grad_()
+    listed_linear(lists, padding, sparse, torch.ones(12), sparse=True).backward(pull)
+    assert sparse.grad is not None
+    assert sparse.grad.is_sparse
+    named = dense.any(0).nonzero().squeeze(1)
+    assert torch.equal(sparse.grad.coalesce().indices()[0], named)
+    assert torch.equal(sparse.grad.to_dense(), ours.grad)
     in_double = listed_linear(lists, padding, weight.double(), torch.ones(12).double())
     torch.testing.assert_close(in_double.float(), expected.detach(), atol=1e-5, rtol=1e-5)

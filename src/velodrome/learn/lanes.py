@@ -1,37 +1,76 @@
-"""Threads that share one trainer's work: each lane has its own games, its own copy of the gradients, one core.
+"""Processes that share one trainer's work: each lane has its own games, its own gradients, one core.
 
-On a small machine this is faster than torch's own threads, which split every single operator: most operators of a
-small net are over before a second thread has begun. The GIL is free while torch and compiled rules compute.
+On a small machine this beats threads. Torch's own split every single operator, and most operators of a small net are
+over before a second thread has woken; threads of ours would queue for Python's lock between them. The lanes beside the
+first are forked from this process when work first begins, so they have what it has at no cost. They see each other
+through the memory that was shared before, and meet by looking at it: a sleeping process wakes too late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+import contextlib
+import gc
+import mmap
+import os
+import signal
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from velodrome.meter.clock import Clock
 
-T = TypeVar("T")
+ROOM = 64
+"""Numbers that a lane can show the others at a time."""
+LOOKS, YIELDS, NAP_S = 4000, 2000, 5e-5
+"""How a lane waits for another: by looking, then letting others run between two looks, then in short naps."""
+_LINE = 8
+"""Numbers in a cache line; each lane's counter has one of its own."""
+
+
+def shared_zeros(*shape: int) -> Tensor:
+    """Memory that the lanes will have in common, if it is made before the first work."""
+    numbers = int(np.prod(shape))
+    return torch.frombuffer(mmap.mmap(-1, max(4 * numbers, 1)), dtype=torch.float32, count=numbers).view(shape)
+
+
+def possible(device: str) -> bool:
+    """Whether there can be more than one lane: on a GPU, and without `fork`, there cannot."""
+    return torch.device(device).type == "cpu" and hasattr(os, "fork")
+
+
+class LaneError(RuntimeError):
+    """A lane has failed or is gone, and its trainer with it: what was not saved is lost."""
 
 
 class Lanes:
-    """`run` does the same work in every lane at once; the first lane is the calling thread."""
+    """`run` does a named piece of work in every lane at once; the first lane is this process."""
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, work: Mapping[str, Callable[..., Any]]):
+        """Work is called as `work(clock, *arguments)`, and reads in `index` which lane it is in."""
         if count < 1:
             raise ValueError(f"lanes={count}: at least one is needed")
-        self.count = count
-        self._executor = (
-            ThreadPoolExecutor(count - 1, "velodrome-lane", initializer=torch.set_num_threads, initargs=(1,))
-            if count > 1
-            else None
-        )
+        self.count, self.index = count, 0
+        self._work, self._parent = work, os.getpid()
+        self._others: list[tuple[int, Connection]] = []
+        self._memory = mmap.mmap(-1, 8 * (_LINE * (count + 1) + count * ROOM))
+        self._counters = memoryview(self._memory).cast("q")
+        """How often each lane has arrived; behind the last one's, whether the work is given up."""
+        self._board: NDArray[np.float64] = np.frombuffer(
+            self._memory, np.float64, count * ROOM, 8 * _LINE * (count + 1)
+        ).reshape(count, ROOM)
+        self._fence = threading.Lock()
+        self._end = weakref.finalize(self, _end, self._others)
 
-    @contextmanager
+    @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """With several lanes, torch may use one thread in each of them while this lasts."""
         before = torch.get_num_threads()
@@ -42,18 +81,143 @@ class Lanes:
         finally:
             torch.set_num_threads(before)
 
-    def run(self, clock: Clock, work: Callable[[int, Clock], T]) -> list[T]:
-        """`[work(0, clock), work(1, its own track), ...]`; waking the other lanes and waiting for them is `wait`."""
-        if self._executor is None:
-            return [work(0, clock)]
-        with clock("wait"):
-            others = [self._executor.submit(work, lane, clock.track(f"lane {lane}")) for lane in range(1, self.count)]
+    def run(self, name: str, clock: Clock, *arguments: Any) -> list[Any]:
+        """What this work returned in each lane. What the other lanes did with their time is listed beside this one's;
+        waking them and waiting for them is `wait`."""
+        if self.count == 1:
+            return [self._work[name](clock, *arguments)]
         try:
-            own = work(0, clock)
-        finally:
             with clock("wait"):
-                done = [other.exception() for other in others]
-        for failure in done:
-            if failure is not None:
-                raise failure
-        return [own] + [other.result() for other in others]
+                if not self._others:
+                    self._fork()
+                for _, pipe in self._others:
+                    pipe.send((name, clock.settings(), arguments))
+            own = self._work[name](clock, *arguments)
+            with clock("wait"):
+                answers = [pipe.recv() for _, pipe in self._others]
+            failures = [answer for answer in answers if isinstance(answer, str)]
+            if failures:
+                raise LaneError(failures[0])
+        except (_GivenUp, EOFError, OSError):
+            self._counters[_LINE * self.count] = 1
+            raise LaneError(self._why()) from None
+        except BaseException:
+            self.close()
+            raise
+        for lane, (_, spent) in enumerate(answers, 1):
+            clock.take_over(f"lane {lane}", spent)
+        return [own] + [found for found, _ in answers]
+
+    def meet(self) -> None:
+        """Wait until every lane has come here; what they wrote before is then there for all to see."""
+        if self.count == 1:
+            return
+        counters, own = self._counters, _LINE * self.index
+        with self._fence:  # on some processors, what was written earlier could otherwise be seen later
+            turn = counters[own] + 1
+            counters[own] = turn
+        for lane in range(self.count):
+            if lane != self.index:
+                self._wait_for(_LINE * lane, turn)
+        with self._fence:
+            pass
+
+    def exchange(self, *values: float) -> NDArray[np.float64]:
+        """The values that every lane calls this with, `[lanes, n]`."""
+        self._board[self.index, : len(values)] = values
+        self.meet()
+        shown = self._board[:, : len(values)].copy()
+        self.meet()
+        return shown
+
+    def close(self) -> None:
+        """End the other lanes; the next work begins with new ones, which know what this process knows."""
+        self._counters[_LINE * self.count] = 1
+        _end(self._others)
+        self._counters[_LINE * self.count] = 0
+
+    def _wait_for(self, counter: int, turn: int) -> None:
+        counters, given_up, looks = self._counters, _LINE * self.count, 0
+        while counters[counter] < turn:
+            looks += 1
+            if looks < LOOKS:
+                continue
+            if counters[given_up] or self._alone_in_the_world(looks):
+                raise _GivenUp
+            if looks < LOOKS + YIELDS:
+                os.sched_yield()
+            else:
+                time.sleep(NAP_S)
+
+    def _alone_in_the_world(self, looks: int) -> bool:
+        """Whether a process that is waited for is gone; asked now and then."""
+        if looks % 1000:
+            return False
+        if self.index:
+            return os.getppid() != self._parent
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return any(os.waitid(os.P_PID, child, ended) is not None for child, _ in self._others)
+
+    def _why(self) -> str:
+        """What a lane said of its failure before it ended, if one did; the lanes are closed."""
+        said = "a lane of this training is gone: resume the run from its last checkpoint"
+        for _, pipe in self._others:
+            with contextlib.suppress(EOFError, OSError):
+                answer = pipe.recv() if pipe.poll(1.0) else None
+                said = answer if isinstance(answer, str) else said
+        self.close()
+        return said
+
+    def _fork(self) -> None:
+        self._counters[: _LINE * self.count] = memoryview(bytes(8 * _LINE * self.count)).cast("q")
+        gc.collect()
+        gc.freeze()  # a collection in one process would copy the memory that it has in common with the others
+        try:
+            for lane in range(1, self.count):
+                here, there = Pipe()
+                child = os.fork()
+                if child == 0:
+                    self._serve(lane, there, [here, *(pipe for _, pipe in self._others)])
+                there.close()
+                self._others.append((child, here))
+        finally:
+            gc.unfreeze()
+
+    def _serve(self, lane: int, pipe: Connection, of_parent: Sequence[Connection]) -> None:
+        """The life of another lane; it never returns."""
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for each in of_parent:
+                each.close()
+            self._end.detach()
+            self.index = lane
+            torch.set_num_threads(1)
+            while True:
+                name, settings, arguments = pipe.recv()
+                clock = Clock(**settings)
+                try:
+                    found = self._work[name](clock, *arguments)
+                    pipe.send((found, clock.hand_over()))
+                except Exception:
+                    self._counters[_LINE * self.count] = 1
+                    pipe.send(f"lane {lane} failed:\n{traceback.format_exc()}")
+        except (EOFError, OSError, _GivenUp):
+            code = 0  # the first lane is gone, or has given up
+        finally:
+            os._exit(code)
+
+
+class _GivenUp(BaseException):
+    """Another lane will not come."""
+
+
+def _end(others: list[tuple[int, Connection]]) -> None:
+    for child, pipe in others:
+        pipe.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+    others.clear()

@@ -6,26 +6,27 @@ advantages along each seat's decisions, and takes minibatch steps on the clipped
 
 from __future__ import annotations
 
-import copy
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
+from velodrome.learn.adam import Adam
 from velodrome.learn.collect import Collector
-from velodrome.learn.lanes import Lanes
+from velodrome.learn.kernels.clipped import METRICS, clipped_objective
+from velodrome.learn.lanes import Lanes, possible
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import NetPolicy
-from velodrome.learn.step import Sync, update
 from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
+from velodrome.nets.parts import InputLinear
 
 
 @dataclass(frozen=True)
@@ -80,86 +81,109 @@ class SelfPlay:
         critic: nn.Module | None = None,
         opponents: Opponents = Opponents(),
         lanes: int = 1,
-        sync: Sync | None = None,
     ):
-        """`critic` estimates values in the net's stead, and may see private views; it is for training only."""
+        """`critic` estimates values in the net's stead, and may see private views; it is for training only.
+
+        Several `lanes` are for the CPU alone; elsewhere there is one.
+        """
         if game.games % lanes or settings.minibatch % lanes:
             raise ValueError(f"games {game.games} and minibatch {settings.minibatch} must divide by lanes={lanes}")
         keep_freed_memory()
-        self.game, self.settings, self.sync, self.device = game, settings, sync, device
+        self.game, self.settings, self.device = game, settings, device
         self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         if critic is not None:
             self.nets["critic"] = critic.to(device)
-        parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=settings.rate, eps=1e-5, fused=True)
+        for part in net.modules():
+            if isinstance(part, InputLinear):
+                part.sparse_gradient = True
+        lanes = lanes if possible(device) else 1
+        self.parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
+        self.optimizer = Adam(self.parameters, settings.rate, lanes=lanes)
         self.average = (
             AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
             if settings.average
             else None
         )
         self.pool = Pool(opponents)
-        self.threads = Lanes(lanes)
+        self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
         self.lanes = [Lane(self, lane, lanes, seed, opponents) for lane in range(lanes)]
         self.iteration = 0
 
     def iterate(self, clock: Clock) -> Progress:
         """Play a segment, learn from it."""
         counts = Counts()
-        with self.threads.alone(), _precision(self.settings.precision):
-            for played in self.threads.run(clock, lambda lane, own: self.lanes[lane].play(own)):
-                counts += played
+        with self.team.alone():
+            found = self.team.run("iterate", clock)
+        for own, _ in found:
+            counts += Counts(*own)
+        return Progress(counts, found[0][1])
+
+    def _iterate(self, clock: Clock) -> tuple[tuple[int, int, int], dict[str, float]]:
+        """This lane's part of it: its counts, and the metrics of all."""
+        lane = self.lanes[self.team.index]
+        lane.begin()
+        with _precision(self.settings.precision):
+            counts = lane.play(clock)
             with clock("collect.encode"):
-                metrics = self._normalise()
-            counts.learner_samples, learnt = self._learn(clock)
-            self.iteration += 1
-            self.pool.watch(self.nets["net"], self.iteration)
-        return Progress(counts, metrics | learnt)
+                metrics = self._normalise(lane)
+            counts.learner_samples, learnt = self._learn(lane, clock)
+        self.iteration += 1
+        self.pool.watch(self.nets["net"], self.iteration)
+        return (counts.game_steps, counts.decisions, counts.learner_samples), metrics | learnt
 
-    def _normalise(self) -> dict[str, float]:
+    def _normalise(self, lane: Lane) -> dict[str, float]:
         """Normalise the advantages over all lanes, and say what the segments held."""
-        segments = [lane.segment for lane in self.lanes]
-        advantage = torch.cat([segment.advantage[segment.rows] for segment in segments])
-        returns = torch.cat([segment.returns[segment.rows] for segment in segments])
-        spread, mean = torch.std_mean(advantage)
-        for segment in segments:
-            segment.advantage.sub_(mean).div_(spread + 1e-8)
-        metrics = {"explained_variance": 1 - float(advantage.var() / returns.var().clamp_min(1e-12))}
-        outcomes = np.concatenate([segment.outcomes() for segment in segments])
-        return metrics | ({"score": float(outcomes.mean())} if outcomes.size else {})
+        segment, outcomes = lane.segment, lane.segment.outcomes()
+        advantage, returns = segment.advantage[segment.rows].double(), segment.returns[segment.rows].double()
+        sums = [len(advantage), *(float(each) for part in (advantage, returns) for each in (part.sum(), part @ part))]
+        shown = self.team.exchange(*sums, outcomes.size, float(outcomes.sum())).sum(0)
+        n, total, squares, returned, returned_squares, ended, score = shown
+        variance = (squares - total**2 / n) / max(n - 1, 1)
+        of_returns = (returned_squares - returned**2 / n) / max(n - 1, 1)
+        segment.advantage.sub_(total / n).div_(math.sqrt(max(variance, 0)) + 1e-8)
+        metrics = {"explained_variance": 1 - variance / max(of_returns, 1e-12)}
+        return metrics | ({"score": score / ended} if ended else {})
 
-    def _learn(self, clock: Clock) -> tuple[int, dict[str, float]]:
+    def _learn(self, lane: Lane, clock: Clock) -> tuple[int, dict[str, float]]:
         """Several epochs of minibatch steps; returns the samples learnt from, and the means of what they told."""
-        settings, lanes = self.settings, len(self.lanes)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-        rows = min([settings.batch // lanes, *(len(lane.segment.rows) for lane in self.lanes)])
+        settings, lanes = self.settings, self.team.count
+        self.optimizer.rate = self.rate
+        with clock("wait"):
+            known = self.team.exchange(len(lane.segment.rows))
+        rows = min(settings.batch // lanes, int(known.min()))
         if not rows:
             raise ValueError("a whole segment without a decision whose consequences are known: raise ppo.batch")
         share = min(settings.minibatch // lanes, rows)
-        sums, taken = torch.zeros(len(_METRICS), device=self.device), 0
+        sums, norms, taken = torch.zeros(len(METRICS), device=self.device), 0.0, 0
         for _ in range(settings.epochs):
             with clock("learn.sample"):
-                orders = [lane.shuffle() for lane in self.lanes]
+                order = lane.shuffle()
             before = sums.clone()
             for lo in range(0, rows - share + 1, share):
-                sums += self._step([order[lo : lo + share] for order in orders], clock)
+                sums += lane.gradient(order[lo : lo + share], clock)
+                norms += self._step(lane, clock)
                 taken += 1
-            if settings.kl_stop and float((sums - before)[_METRICS.index("kl")]) / (rows // share) > settings.kl_stop:
-                break
-        means = dict(zip(_METRICS, (sums / taken).tolist(), strict=True))
-        return taken * share * lanes, means | {"rate": self.rate}
+            if settings.kl_stop:
+                moved = float((sums - before)[METRICS.index("kl")]) / (rows // share)
+                if self.team.exchange(moved).mean() > settings.kl_stop:
+                    break
+        told = self.team.exchange(*(sums / taken).tolist()).mean(0)
+        means = dict(zip(METRICS, told.tolist(), strict=True)) | {"gradient_norm": norms / taken, "rate": self.rate}
+        return taken * share, means
 
-    def _step(self, rows: list[Tensor], clock: Clock) -> Tensor:
-        """One minibatch: every lane's share of the gradient, and one update with their sum."""
-        told = self.threads.run(clock, lambda lane, own: self.lanes[lane].gradient(rows[lane], own))
-        with clock("learn.backward"):
-            for lane in self.lanes[1:]:
-                torch._foreach_add_(self.lanes[0].gradients(), lane.gradients())
-        norm = update(self.optimizer, clock, self.sync, self.settings.gradient_clip)
+    def _step(self, lane: Lane, clock: Clock) -> float:
+        """Move the weights by what all lanes' gradients add up to; returns its norm."""
         with clock("learn.optimize"):
-            if self.average is not None:
+            self.optimizer.bring(self.team.index, lane.parameters)
+        with clock("wait"):
+            self.team.meet()
+        with clock("learn.optimize"):
+            norm = self.optimizer.step(self.team, self.settings.gradient_clip)
+            if self.average is not None and self.team.index == 0:
                 self.average.update_parameters(self.nets["net"])
-            return torch.cat([torch.stack(told).mean(0), norm[None]])
+        with clock("wait"):
+            self.team.meet()
+        return norm
 
     @property
     def rate(self) -> float:
@@ -180,8 +204,13 @@ class SelfPlay:
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "pool": self.pool.state(),
-            "lanes": [lane.segment.state() for lane in self.lanes],
+            "lanes": self.team.run("state", Clock(enabled=False)),
         }
+
+    def _state_of_lane(self, clock: Clock) -> dict[str, Any]:
+        lane = self.lanes[self.team.index]
+        lane.begin()
+        return lane.state()
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from `state`."""
@@ -192,11 +221,9 @@ class SelfPlay:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.pool.load(state["pool"], self.nets["net"])
+        self.team.close()
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
-            lane.segment.load(saved)
-
-
-_METRICS = ("policy_loss", "value_loss", "entropy", "kl", "clipped", "gradient_norm")
+            lane.load(saved)
 
 
 class Lane:
@@ -208,14 +235,33 @@ class Lane:
             share = game.games // lanes
             game = game.again(share, first=game.first + lane * share)
         self.actions, self.device = Actions(game.spec.action), trainer.device
-        self.nets = trainer.nets if lane == 0 else {name: _twin(net) for name, net in trainer.nets.items()}
-        self.parameters = [parameter for net in self.nets.values() for parameter in net.parameters()]
+        self.nets, self.parameters = trainer.nets, trainer.parameters
         self.generator = torch.Generator(self.device).manual_seed(seed * 1009 + lane)
         table = Table(game, opponents, trainer.pool, seed * 1009 + lane)
         # a seat's last decision in a segment only bootstraps the one before: play that much more
         deciders = game.spec.deciders
         steps = -(-self.settings.batch // (lanes * game.games * deciders)) + game.spec.seats // deciders
         self.segment = Collector(game, self.nets, table, steps, self.generator, self.device)
+        self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
+        """Torch's own random state, before this lane begins; that of the first belongs to the process."""
+        self.first = lane == 0
+
+    def begin(self) -> None:
+        """Take up the random state."""
+        if self.random is not None:
+            torch.set_rng_state(self.random)
+            self.random = None
+
+    def state(self) -> dict[str, Any]:
+        """The games in mid-play and the random states, as plain arrays: they may come from another process."""
+        state = self.segment.state()
+        state["generator"] = state["generator"].numpy()
+        return state if self.first else state | {"torch": torch.get_rng_state().numpy()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put everything where `state` left it."""
+        self.segment.load(state | {"generator": torch.from_numpy(state["generator"])})
+        self.random = None if self.first else torch.from_numpy(state["torch"])
 
     def play(self, clock: Clock) -> Counts:
         """Play a segment, then make ready to learn from it."""
@@ -232,14 +278,10 @@ class Lane:
         rows = self.segment.rows
         return rows[torch.randperm(len(rows), generator=self.generator, device=self.device)]
 
-    def gradients(self) -> list[Tensor]:
-        """This lane's gradients, parameter by parameter."""
-        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-
     def gradient(self, rows: Tensor, clock: Clock) -> Tensor:
         """Leave this lane's share of the gradient on `rows` in its parameters; returns what to report."""
         with clock("learn.sample"):
-            told = torch.zeros(len(_METRICS) - 1, device=self.device)
+            told = torch.zeros(len(METRICS), device=self.device)
             for parameter in self.parameters:
                 parameter.grad = None
         for part in rows.chunk(self.settings.accumulate):
@@ -267,29 +309,15 @@ class Lane:
         outputs = self.nets["net"](views)
         log_prob, entropy = self.actions.log_prob_and_entropy(outputs, action, views)
         value = (self.nets["critic"](views) if "critic" in self.nets else outputs)["value"].float()
-        change = log_prob - before
-        ratio = change.exp()
-        clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-        policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-        value_loss = (value - returns).square().mean()
-        loss = policy_loss + settings.value * value_loss - settings.entropy * entropy.mean()
-        with torch.no_grad():
-            kl = (ratio - 1 - change).mean()  # Schulman's low-variance estimate, never negative
-            outside = (ratio != clipped).float().mean()
-        return loss, torch.stack([policy_loss, value_loss, entropy.mean(), kl, outside]).detach()
+        return clipped_objective(
+            log_prob, entropy, value, before, advantage, returns,
+            clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
+        )  # fmt: skip
 
     def _mixed(self) -> AbstractContextManager[Any]:
         if self.settings.precision != "bfloat16":
             return nullcontext()
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
-
-
-def _twin(net: nn.Module) -> nn.Module:
-    """A copy with gradients of its own whose weights are the very same memory."""
-    twin = copy.deepcopy(net)
-    for mine, own in zip(twin.parameters(), net.parameters(), strict=True):
-        mine.data = own.data
-    return twin
 
 
 class _precision:

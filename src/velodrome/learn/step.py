@@ -24,13 +24,6 @@ def step(
     with clock("learn.backward"):
         optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
-    return update(optimizer, clock, sync, clip)
-
-
-def update(
-    optimizer: torch.optim.Optimizer, clock: Clock, sync: Sync | None = None, clip: float | None = None
-) -> Tensor:
-    """The second half of `step`, for gradients that are already there (accumulated, or summed over lanes)."""
     parameters = trainable(optimizer)
     if sync is not None:
         with clock("sync"):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from velodrome.meter.budget import Budget, Spent
+from velodrome.meter.trace import Log
 
 if TYPE_CHECKING:
     from velodrome.meter.trace import Trace
@@ -44,14 +45,16 @@ class Clock:
         now: Nanoseconds = time.perf_counter_ns,
         span_cost_ns: float | None = None,
         name: str = "main",
+        written: bool = False,
     ):
         """On a `device` other than the CPU, events are recorded there beside the CPU's time and read at `lap`.
 
         A clock that is not `enabled` times the wall alone and costs next to nothing. `now` is any source of
-        nanoseconds that never goes back; the cost of a span is measured unless it is given.
+        nanoseconds that never goes back; the cost of a span is measured unless it is given. `written` keeps every span
+        for a trace elsewhere.
         """
         self._enabled, self._trace, self._now = enabled, trace, now
-        self._log = trace.log(name) if trace is not None else None
+        self._log = trace.log(name) if trace is not None else Log() if written else None
         self._device = _Events(device) if enabled and device != "cpu" else None
         self._marks: list[tuple[_Span, Any, Any]] = []
         self._spans: list[_Span] = []
@@ -95,6 +98,21 @@ class Clock:
     def report(self, name: str, budget: Budget) -> None:
         """List the budget that another process took of its own work under this clock's current lap."""
         self._reported[name] = self._reported.get(name, Budget()) + budget
+
+    def settings(self) -> dict[str, Any]:
+        """What makes a clock like this one in another process, for a piece of work there."""
+        return {"enabled": self._enabled, "span_cost_ns": self._span_cost_ns, "written": self._log is not None}
+
+    def hand_over(self) -> tuple[Budget, Any]:
+        """All that this clock knows, in a form that can be sent to the process that asked for the work."""
+        return self.budget(), self._log.columns() if self._log is not None else None
+
+    def take_over(self, name: str, handed: tuple[Budget, Any]) -> None:
+        """List what another process's clock has handed over as a track of that name."""
+        budget, columns = handed
+        self.report(name, budget)
+        if self._trace is not None and columns is not None:
+            self._trace.log(name).extend(columns)
 
     def _make(self, name: str) -> _Span:
         if not self._enabled:

@@ -75,7 +75,8 @@ class Trace:
 class Log:
     """The spans of one track, in columns: a tuple a span would keep the garbage collector busy."""
 
-    def __init__(self, trace: Trace):
+    def __init__(self, trace: Trace | None = None):
+        """Without a trace, all are kept."""
         self.paths: list[str] = []
         self.began, self.ended = array("q"), array("q")
         self.missed = 0
@@ -85,11 +86,20 @@ class Log:
     def add(self, path: str, began_ns: int, ended_ns: int) -> None:
         """Record one span."""
         self._left -= len(path) + EVENT_BYTES
-        if self._left < 0:
+        if self._left < 0 and self._trace is not None:
             self._left += self._trace.grant()
-        if self._left < 0:
+        if self._left < 0 and self._trace is not None:
             self.missed += 1
         else:
             self.paths.append(path)
             self.began.append(began_ns)
             self.ended.append(ended_ns)
+
+    def columns(self) -> tuple[list[str], array[int], array[int]]:
+        """All that was recorded."""
+        return self.paths, self.began, self.ended
+
+    def extend(self, columns: tuple[list[str], array[int], array[int]]) -> None:
+        """Record what another log holds."""
+        for path, began, ended in zip(*columns, strict=True):
+            self.add(path, began, ended)

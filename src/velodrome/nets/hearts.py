@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.parts import Encoder, InputLinear, Pooling, at_least_one, orthogonal, plain, sinusoids
+from velodrome.nets.parts import Encoder, InputLinear, Plain, Pooling, at_least_one, orthogonal, sinusoids
 
 Views = Mapping[str, Tensor]
 
@@ -35,11 +35,8 @@ class AttentionNet(nn.Module):
         self.input = InputLinear(FEATURES, width, beside=16)
         self.encoder = Encoder(width, heads, layers, dropout)
         self.pooling = Pooling(width, heads)
-        self.policy = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, CARDS))
-        self.value = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width), nn.ReLU(),
-            nn.Linear(width, 1),
-        )  # fmt: skip
+        self.policy = Plain(width, width, CARDS, dropout=dropout)
+        self.value = Plain(width, 2 * width, width, 1, dropout=dropout)
         self.register_buffer("positions", sinusoids(2 * HISTORY, width), persistent=False)
         self.positions: Tensor
 
@@ -66,7 +63,7 @@ class MlpNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (512, 512, 256)):
         super().__init__()
         self.input = InputLinear(FEATURES, widths[0])
-        self.trunk = plain([*widths])
+        self.trunk = Plain(*widths)
         self.policy = nn.Linear(widths[-1], CARDS)
         self.value = nn.Linear(widths[-1], 1)
         orthogonal(self.policy, last=self.policy)
@@ -89,7 +86,7 @@ class PackedNet(nn.Module):
         self.wants = (*packed, "legal")
         self.output = output
         self.input = InputLinear(8 * sum(packed.values()), widths[0])
-        self.trunk = plain([*widths, n])
+        self.trunk = Plain(*widths, n)
         last = self.trunk[-1]
         assert isinstance(last, nn.Linear)
         orthogonal(self.trunk, last, gain=0.01 if n > 1 else 1.0)

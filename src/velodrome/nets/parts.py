@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from velodrome.nets.kernels.chain import chain
 from velodrome.nets.kernels.encoder import encode
 from velodrome.nets.kernels.pooling import pool
 from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 
 LONGEST = 32
 """Positions of a sequence up to which compiled attention is the faster form."""
+FEW = 256
+"""Rows up to which compiled linear layers are; with more of them, calling torch's does not matter."""
 
 
 class InputLinear(nn.Module):
@@ -30,6 +33,8 @@ class InputLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         self.weight_beside = nn.Parameter(torch.empty(beside, outputs)) if beside else None
         self.bias = nn.Parameter(torch.empty(outputs))
+        self.sparse_gradient = False
+        """Whether an optimizer is at work that takes the weight's gradient as a sparse tensor."""
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -50,7 +55,7 @@ class InputLinear(nn.Module):
 
     def listed(self, indices: Tensor, padding: int) -> Tensor:
         """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
-        return listed_linear(indices, padding, self.weight, self.bias)
+        return listed_linear(indices, padding, self.weight, self.bias, self.sparse_gradient)
 
     def listed_flops(self, indices: Tensor, padding: int) -> int:
         """What `listed` adds up, for the card."""
@@ -128,7 +133,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`x [rows, n, width]`, attending where `mask [rows, n]` allows it; what stands elsewhere says nothing."""
-        if serves(x) and not (self.training and self.dropout):
+        if x.shape[1] <= LONGEST and serves(x) and not (self.training and self.dropout):
             return encode(x, mask, self.heads, self.weights())
         for layer in self.layers:
             x = layer(x, mask)
@@ -155,7 +160,7 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the query finds in `x [rows, n, width]` where `mask [rows, n]` allows it."""
-        if serves(x):
+        if x.shape[1] <= LONGEST and serves(x):
             found = pool(x, mask, self.attention.heads, self.query, *self.attention.weights())
         else:
             found = self.attention(x, mask, self.query).squeeze(1)
@@ -168,9 +173,30 @@ class Pooling(nn.Module):
 
 
 def serves(x: Tensor) -> bool:
-    """Whether compiled attention does: on the CPU, in single precision, short, and not while torch compiles the net."""
-    plain_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return plain_cpu and x.shape[1] <= LONGEST and not torch.compiler.is_compiling()
+    """Whether compiled forms do: on the CPU, in single precision, and not while torch compiles the net."""
+    single = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return x.device.type == "cpu" and single and not torch.compiler.is_compiling()
+
+
+class Plain(nn.Sequential):
+    """Linear layers with ReLU between them; the last one is bare."""
+
+    def __init__(self, *widths: int, dropout: float = 0.0):
+        layers: list[nn.Module] = []
+        for n, m in itertools.pairwise(widths):
+            layers += [*([nn.ReLU(), nn.Dropout(dropout)] if layers else []), nn.Linear(n, m)]
+        super().__init__(*layers)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x [rows, n]`."""
+        if len(self) > 1 and len(x) <= FEW and serves(x) and not (self.training and self.dropout):
+            return chain(x, list(self.parameters()))
+        return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
+
+    def forward_flops(self, x: Tensor) -> int:
+        """Products, for the card."""
+        return 2 * len(x) * sum(layer.weight.numel() for layer in self if isinstance(layer, nn.Linear))
 
 
 def sinusoids(positions: int, width: int) -> Tensor:
@@ -182,14 +208,6 @@ def sinusoids(positions: int, width: int) -> Tensor:
 def at_least_one(mask: Tensor) -> Tensor:
     """The mask, with rows that allow nothing allowing everything: a softmax over nothing is not a number."""
     return mask | ~mask.any(-1, keepdim=True)
-
-
-def plain(widths: list[int]) -> nn.Sequential:
-    """Linear layers with ReLU between them; the last one is bare."""
-    layers: list[nn.Module] = []
-    for n, m in itertools.pairwise(widths):
-        layers += [nn.Linear(n, m), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
 
 
 def orthogonal(module: nn.Module, last: nn.Linear | None = None, gain: float = 0.01) -> None:

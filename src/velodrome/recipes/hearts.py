@@ -20,7 +20,7 @@ class Settings:
     games: int = 1024
     """Played side by side."""
     lanes: int = 2
-    """Threads that play and learn side by side, one core each."""
+    """Processes that play and learn side by side, one core each."""
     widths: tuple[int, ...] = (128, 128)
     """Of the player's layers."""
     critic_widths: tuple[int, ...] = (128, 128)

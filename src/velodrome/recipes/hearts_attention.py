@@ -7,6 +7,7 @@ the same seat's and in time order, and the seat is known. Each knob that the rep
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -23,8 +24,10 @@ class Settings:
 
     games: int = 40
     """Played side by side."""
-    lanes: int = 1
-    """Threads that play and learn side by side, one core each."""
+    lanes: int = 2
+    """Processes that play and learn side by side, one core each."""
+    reward: Literal["deal", "trick"] = "deal"
+    """Whether points count when the deal is over, as in the report, or with the trick that brought them."""
     width: int = 128
     """Of the embedding; the report's reduced net has 64, its minimal one 32."""
     heads: int = 4
@@ -48,7 +51,7 @@ def hearts_attention(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)
     return SelfPlay(
-        Hearts(games=settings.games, seed=seed, observation="openspiel-history"),
+        Hearts(games=settings.games, seed=seed, observation="openspiel-history", reward=settings.reward),
         AttentionNet(settings.width, settings.heads, settings.layers, settings.dropout),
         settings.ppo,
         seed=seed,

@@ -20,7 +20,7 @@ class Settings:
     games: int = 256
     """Played side by side."""
     lanes: int = 2
-    """Threads that play and learn side by side, one core each."""
+    """Processes that play and learn side by side, one core each."""
     widths: tuple[int, ...] = (512, 512, 256)
     """Of the layers."""
     ppo: Ppo = Ppo(batch=16384, minibatch=1024, epochs=3, rate=5e-4, reward_scale=0.1)

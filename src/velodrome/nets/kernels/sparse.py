@@ -79,6 +79,13 @@ def sum_listed(table, starts, listed, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def sum_named(table, starts, listed, named, out):  # type: ignore[no-untyped-def]
+    """out[i] += the table's rows that the i-th of the named lists names."""
+    for i in range(named.shape[0]):
+        add_listed(table, listed, starts[named[i]], starts[named[i] + 1], out[i])
+
+
+@kernel
 def list_entries(indices, padding, starts, listed):  # type: ignore[no-untyped-def]
     """The entries of row i, padding left out, as listed[starts[i]:starts[i + 1]]; returns how many there are."""
     count = 0
@@ -96,20 +103,28 @@ class _SumRows(torch.autograd.Function):
     """For each row, the bias and the weight rows that its list names."""
 
     @staticmethod
-    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor, sparse: bool) -> Tensor:
         out = bias.detach().repeat(len(starts) - 1, 1)
         sum_listed(weight.detach().numpy(), starts, listed, out.numpy())
-        context.lists, context.inputs = (starts, listed), weight.shape[0]
+        context.lists, context.inputs, context.sparse = (starts, listed), weight.shape[0], sparse
         return out
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor]:
+    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor, None]:
         starts, listed = context.lists
         feature_starts, rows = np.empty(context.inputs + 1, np.int64), np.empty(len(listed), np.int32)
         list_rows(starts, listed, feature_starts, rows)
-        weight_gradient = torch.zeros(context.inputs, gradient.shape[1])
-        sum_listed(gradient.contiguous().numpy(), feature_starts, rows, weight_gradient.numpy())
-        return None, None, weight_gradient, gradient.sum(0)
+        given, size = gradient.contiguous().numpy(), (context.inputs, gradient.shape[1])
+        if context.sparse:
+            named = np.flatnonzero(np.diff(feature_starts))
+            values = torch.zeros(len(named), size[1])
+            sum_named(given, feature_starts, rows, named, values.numpy())
+            places = torch.from_numpy(named)[None]
+            found = torch.sparse_coo_tensor(places, values, size, is_coalesced=True, check_invariants=False)
+        else:
+            found = torch.zeros(size)
+            sum_listed(given, feature_starts, rows, found.numpy())
+        return None, None, found, gradient.sum(0), None
 
 
 def _compiled(weight: Tensor) -> bool:
@@ -130,11 +145,14 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     packed = bits.contiguous().numpy()
     starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
     count = list_bits(packed, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _SumRows.apply(starts, listed[:count], weight, bias, False)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
-    """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out."""
+def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor, sparse: bool = False) -> Tensor:
+    """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out.
+
+    The weight's gradient may be `sparse`, a tensor of the rows that were named.
+    """
     if not _compiled(weight):
         within = indices.int().clamp(max=len(weight) - 1)
         counts = (indices != padding).to(weight.dtype)
@@ -142,4 +160,4 @@ def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -
     lists = indices.contiguous().numpy()
     starts, listed = np.empty(len(lists) + 1, np.int64), np.empty(lists.size, lists.dtype)
     count = list_entries(lists, padding, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _SumRows.apply(starts, listed[:count], weight, bias, sparse)  # type: ignore[no-any-return, no-untyped-call]

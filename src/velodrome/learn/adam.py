@@ -1,0 +1,118 @@
+"""Adam with gradient clipping for a net whose gradients come from several lanes, each of which moves its part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from velodrome.learn.kernels.adam import add_up, move, sum_of_squares
+from velodrome.learn.lanes import Lanes, shared_zeros
+
+
+class Adam:
+    """As `torch.optim.Adam` behind `clip_grad_norm_`: equal but for rounding, and one pass where those take several.
+
+    All weights lie in one vector, as their gradients and running means do. On the CPU every lane sees them.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        rate: float,
+        *,
+        lanes: int = 1,
+        keep: tuple[float, float] = (0.9, 0.999),
+        small: float = 1e-5,
+    ):
+        self.rate, self.keep, self.small, self.steps = rate, keep, small, 0
+        device = parameters[0].device
+        n = sum(parameter.numel() for parameter in parameters)
+
+        def zeros(*shape: int) -> Tensor:
+            return shared_zeros(*shape) if device.type == "cpu" else torch.zeros(shape, device=device)
+
+        self.weights, self.mean, self.square, self.gradients = zeros(n), zeros(n), zeros(n), zeros(lanes, n)
+        self._named: dict[tuple[int, int], Tensor] = {}
+        """The rows that a sparse gradient has left in a lane's place for it."""
+        self._places = [_parts(own, parameters) for own in self.gradients]
+        for parameter, place in zip(parameters, _parts(self.weights, parameters), strict=True):
+            place.copy_(parameter.data)
+            parameter.data = place
+
+    @torch.no_grad()
+    def bring(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
+        """Lay a lane's gradients beside those of the others; a parameter that got none has zeros."""
+        places, found = [], []
+        for i, (place, parameter) in enumerate(zip(self._places[lane], parameters, strict=True)):
+            gradient = parameter.grad
+            if gradient is None:
+                place.zero_()
+            elif gradient.is_sparse:
+                gradient = gradient.coalesce()
+                rows = gradient.indices()[0]
+                if (lane, i) in self._named:
+                    place.index_fill_(0, self._named[lane, i], 0)
+                place.index_copy_(0, rows, gradient.values())
+                self._named[lane, i] = rows
+            else:
+                places.append(place)
+                found.append(gradient)
+        if found:
+            torch._foreach_copy_(places, found)
+
+    @torch.no_grad()
+    def step(self, lanes: Lanes, clip: float = math.inf) -> float:
+        """Move the weights by the sum of what all lanes brought; returns the norm of that sum before clipping.
+
+        Every lane calls this, between two meetings of all.
+        """
+        self.steps += 1
+        n, on_cpu = len(self.weights), self.weights.device.type == "cpu"
+        own = slice(n * lanes.index // lanes.count, n * (lanes.index + 1) // lanes.count)
+        gradient = self._total(own)
+        squares = sum_of_squares(gradient.numpy()) if on_cpu else float(gradient.square().sum())
+        norm = math.sqrt(lanes.exchange(squares)[:, 0].sum())
+        scale = min(1.0, clip / (norm + 1e-6))
+        mean, square = self.keep
+        rate, spread = self.rate / (1 - mean**self.steps), math.sqrt(1 - square**self.steps)
+        if on_cpu:
+            arrays = (each.numpy() for each in (self.weights[own], self.mean[own], self.square[own], gradient))
+            move(*arrays, *(np.float32(each) for each in (scale, rate, mean, square, spread, self.small)))
+        else:
+            gradient = gradient * scale
+            self.mean.lerp_(gradient, 1 - mean)
+            self.square.mul_(square).addcmul_(gradient, gradient, value=1 - square)
+            self.weights.addcdiv_(self.mean, self.square.sqrt().div_(spread).add_(self.small), value=-rate)
+        return norm
+
+    def _total(self, own: slice) -> Tensor:
+        """What the lanes brought, added up; where they left it, it must stay as it is."""
+        one: Tensor
+        one, *others = self.gradients[:, own]
+        if not others:
+            return one
+        total = torch.empty_like(one)
+        for other in others:
+            add_up(one.numpy(), other.numpy(), total.numpy())
+            one = total
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a bit-exact continuation needs beside the weights."""
+        return {"steps": self.steps, "mean": self.mean, "square": self.square}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.steps = int(state["steps"])
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
+
+
+def _parts(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    sizes = [parameter.numel() for parameter in parameters]
+    return [part.view(like.shape) for part, like in zip(torch.split(vector, sizes), parameters, strict=True)]

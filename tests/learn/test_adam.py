@@ -1,0 +1,129 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from velodrome.learn.adam import Adam
+from velodrome.learn.lanes import Lanes
+
+ALONE = Lanes(1, {})
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(7, 300), nn.ReLU(), nn.Linear(300, 33))
+
+
+def give_gradients(made: nn.Module, seed: int, scale: float) -> None:
+    torch.manual_seed(seed)
+    for parameter in made.parameters():
+        parameter.grad = torch.randn_like(parameter) * scale
+
+
+@pytest.mark.parametrize("clip", [float("inf"), 0.5])
+@pytest.mark.parametrize("scale", [1e-6, 1.0])
+def test_equals_torchs_adam_behind_its_clipping(clip: float, scale: float) -> None:
+    theirs = net()
+    ours = copy.deepcopy(theirs)
+    reference = torch.optim.Adam(theirs.parameters(), lr=3e-3, eps=1e-5)
+    optimizer = Adam(list(ours.parameters()), 3e-3)
+    for seed in range(8):
+        give_gradients(theirs, seed, scale)
+        give_gradients(ours, seed, scale)
+        expected = torch.nn.utils.clip_grad_norm_(theirs.parameters(), clip)
+        reference.step()
+        optimizer.bring(0, list(ours.parameters()))
+        assert optimizer.step(ALONE, clip) == pytest.approx(float(expected), rel=1e-5)
+    for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_of_lanes_are_added_up() -> None:
+    whole, parted = net(), net()
+    one, two = Adam(list(whole.parameters()), 1e-2), Adam(list(parted.parameters()), 1e-2, lanes=2)
+    give_gradients(whole, 1, 1.0)
+    one.bring(0, list(whole.parameters()))
+    for lane, share in enumerate((0.25, 0.75)):
+        give_gradients(parted, 1, share)
+        two.bring(lane, list(parted.parameters()))
+    assert two.step(ALONE) == pytest.approx(one.step(ALONE), rel=1e-5)
+    torch.testing.assert_close(two.weights, one.weights, atol=1e-6, rtol=1e-5)
+
+
+def test_what_got_no_gradient_does_not_move_and_what_got_one_before_goes_on() -> None:
+    made = net()
+    parameters = list(made.parameters())
+    optimizer = Adam(parameters, 1e-2)
+    give_gradients(made, 0, 1.0)
+    parameters[0].grad = None
+    before = [parameter.detach().clone() for parameter in parameters]
+    optimizer.bring(0, parameters)
+    optimizer.step(ALONE)
+    assert torch.equal(parameters[0], before[0])
+    assert not torch.equal(parameters[2], before[2])
+    moved = parameters[2].detach().clone()
+    for parameter in parameters:
+        parameter.grad = None
+    optimizer.bring(0, parameters)
+    optimizer.step(ALONE)
+    assert not torch.equal(parameters[2], moved)  # its running mean is not spent
+
+
+def test_sparse_gradients_equal_dense_ones() -> None:
+    dense, sparse = net(), net()
+    optimizers = [Adam(list(made.parameters()), 1e-2) for made in (dense, sparse)]
+    for seed in range(4):
+        rows = torch.arange(seed, 300, 7 + seed)  # others each time, some of them again
+        for made, optimizer in zip((dense, sparse), optimizers, strict=True):
+            give_gradients(made, seed, 1.0)
+            weight = made[0].weight
+            values = torch.randn(len(rows), 7, generator=torch.Generator().manual_seed(seed))
+            found = torch.sparse_coo_tensor(rows[None], values, (300, 7), check_invariants=True)
+            weight.grad = found if made is sparse else found.to_dense()
+            optimizer.bring(0, list(made.parameters()))
+            optimizer.step(ALONE, 1.0)
+    assert torch.equal(optimizers[0].weights, optimizers[1].weights)
+
+
+def test_it_goes_on_from_its_state() -> None:
+    made = net()
+    parameters = list(made.parameters())
+    optimizer = Adam(parameters, 1e-2)
+    for seed in range(3):
+        give_gradients(made, seed, 1.0)
+        optimizer.bring(0, parameters)
+        optimizer.step(ALONE)
+    other = copy.deepcopy(made)
+    again = Adam(list(other.parameters()), 1e-2)
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each, step in ((made, optimizer), (other, again)):
+        give_gradients(each, 9, 1.0)
+        step.bring(0, list(each.parameters()))
+        step.step(ALONE)
+    assert torch.equal(optimizer.weights, again.weights)
+
+
+def test_the_nets_weights_are_the_vector() -> None:
+    made = net()
+    optimizer = Adam(list(made.parameters()), 1e-2)
+    optimizer.weights.fill_(2.0)
+    assert all(bool((parameter == 2).all()) for parameter in made.parameters())
+    made.load_state_dict({name: torch.ones_like(value) for name, value in made.state_dict().items()})
+    assert bool((optimizer.weights == 1).all())
+
+
+def test_a_lanes_sparse_gradient_leaves_nothing_behind_for_the_next() -> None:
+    made = net()
+    parameters = list(made.parameters())
+    optimizer = Adam(parameters, 1e-2, lanes=2)
+    for named in ([[0, 1], [1, 2]], [[3], [4]], [[1], [0]]):
+        for lane, rows in enumerate(named):
+            give_gradients(made, 0, 0.0)
+            parameters[0].grad = torch.sparse_coo_tensor(
+                torch.tensor([rows]), torch.ones(len(rows), 7), (300, 7), check_invariants=True
+            )
+            optimizer.bring(lane, parameters)
+        both = {*named[0]} & {*named[1]}
+        count = len(named[0]) + len(named[1]) + 2 * len(both)  # where both are, the sum is 2, and its square 4
+        assert optimizer.step(ALONE) == pytest.approx((7 * count) ** 0.5)
