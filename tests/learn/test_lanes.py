@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_ppo import MIXED, SMALL, trainer, weights
 
-from velodrome.learn.lanes import LaneError, Lanes, possible, shared_zeros
+from velodrome.learn.lanes import LaneGone, Lanes, possible, shared_zeros
 from velodrome.meter.clock import Clock
 from velodrome.meter.trace import Trace
 
@@ -81,7 +81,7 @@ def test_values_are_exchanged() -> None:
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_failure_in_one_lane_ends_them_all_and_says_what_it_was(which: int) -> None:
     work = Work(3)
-    with pytest.raises(ValueError if which == 0 else LaneError, match="no more cards"):
+    with pytest.raises(ValueError if which == 0 else RuntimeError, match="no more cards"):
         work.lanes.run("fail", QUIET, which)
     assert len(work.lanes.run("greet", QUIET, "hello")) == 3  # new lanes begin
 
@@ -89,7 +89,7 @@ def test_a_failure_in_one_lane_ends_them_all_and_says_what_it_was(which: int) ->
 @pytest.mark.parametrize("which", [1, 2])
 def test_a_killed_lane_is_noticed(which: int) -> None:
     work = Work(3)
-    with pytest.raises(LaneError, match="resume the run"):
+    with pytest.raises(LaneGone, match="resume the run"):
         work.lanes.run("die", QUIET, which)
 
 
@@ -97,7 +97,7 @@ def test_a_lane_killed_between_two_pieces_of_work_is_noticed() -> None:
     work = Work(2)
     other = work.lanes.run("greet", QUIET, "hello")[1][1]
     os.kill(other, signal.SIGKILL)
-    with pytest.raises(LaneError, match="resume the run"):
+    with pytest.raises(LaneGone, match="resume the run"):
         work.lanes.run("greet", QUIET, "hello")
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.meter.clock import Clock
+from velodrome.mistake import Mistake
 
 ROOM = 64
 """Numbers that a lane can show the others at a time."""
@@ -47,8 +48,14 @@ def possible(device: str) -> bool:
     return torch.device(device).type == "cpu" and hasattr(os, "fork")
 
 
-class LaneError(RuntimeError):
-    """A lane has failed or is gone, and its trainer with it: what was not saved is lost."""
+class LaneGone(Mistake):
+    """A lane's process has ended, and its trainer with it: what was not saved is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a process of this training has ended, perhaps killed for want of memory: resume the run from its last "
+            "checkpoint"
+        )
 
 
 class Lanes:
@@ -90,17 +97,19 @@ class Lanes:
             with clock("wait"):
                 if not self._others:
                     self._fork()
-                for _, pipe in self._others:
-                    pipe.send((name, clock.settings(), arguments))
+                with _talking():
+                    for _, pipe in self._others:
+                        pipe.send((name, clock.settings(), arguments))
             own = self._work[name](clock, *arguments)
-            with clock("wait"):
+            with clock("wait"), _talking():
                 answers = [pipe.recv() for _, pipe in self._others]
             failures = [answer for answer in answers if isinstance(answer, str)]
             if failures:
-                raise LaneError(failures[0])
-        except (_GivenUp, EOFError, OSError):
-            self._counters[_LINE * self.count] = 1
-            raise LaneError(self._why()) from None
+                raise RuntimeError(failures[0])
+        except _GivenUp:
+            failure = self._failure()
+            self.close()
+            raise failure from None
         except BaseException:
             self.close()
             raise
@@ -158,15 +167,15 @@ class Lanes:
         ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return any(os.waitid(os.P_PID, child, ended) is not None for child, _ in self._others)
 
-    def _why(self) -> str:
-        """What a lane said of its failure before it ended, if one did; the lanes are closed."""
-        said = "a lane of this training is gone: resume the run from its last checkpoint"
+    def _failure(self) -> Exception:
+        """What a lane said of its failure before it ended, if one did."""
+        self._counters[_LINE * self.count] = 1
         for _, pipe in self._others:
             with contextlib.suppress(EOFError, OSError):
                 answer = pipe.recv() if pipe.poll(1.0) else None
-                said = answer if isinstance(answer, str) else said
-        self.close()
-        return said
+                if isinstance(answer, str):
+                    return RuntimeError(answer)
+        return LaneGone()
 
     def _fork(self) -> None:
         self._counters[: _LINE * self.count] = memoryview(bytes(8 * _LINE * self.count)).cast("q")
@@ -211,6 +220,15 @@ class Lanes:
 
 class _GivenUp(BaseException):
     """Another lane will not come."""
+
+
+@contextlib.contextmanager
+def _talking() -> Iterator[None]:
+    """While lanes talk: one that does not answer is gone."""
+    try:
+        yield
+    except (EOFError, OSError):
+        raise _GivenUp from None
 
 
 def _end(others: list[tuple[int, Connection]]) -> None:
