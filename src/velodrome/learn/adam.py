@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from velodrome.learn.kernels.adam import add_up, move, sum_of_squares
 from velodrome.learn.lanes import Lanes, shared_zeros
+from velodrome.nets.kernels.places import offer
 
 
 class Adam:
@@ -59,11 +60,15 @@ class Adam:
                     place.index_fill_(0, self._named[lane, i], 0)
                 place.index_copy_(0, rows, gradient.values())
                 self._named[lane, i] = rows
-            else:
+            elif gradient.data_ptr() != place.data_ptr():  # not written here already
                 places.append(place)
                 found.append(gradient)
         if found:
             torch._foreach_copy_(places, found)
+
+    def offer_places(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
+        """Let the lane's next gradients be written where they would be brought."""
+        offer(parameters, self._places[lane])
 
     @torch.no_grad()
     def step(self, lanes: Lanes, clip: float = math.inf) -> float:
@@ -74,8 +79,7 @@ class Adam:
         self.steps += 1
         n, on_cpu = len(self.weights), self.weights.device.type == "cpu"
         own = slice(n * lanes.index // lanes.count, n * (lanes.index + 1) // lanes.count)
-        gradient = self._total(own)
-        squares = sum_of_squares(gradient.numpy()) if on_cpu else float(gradient.square().sum())
+        gradient, squares = self._total(own)
         norm = math.sqrt(lanes.exchange(squares)[:, 0].sum())
         scale = min(1.0, clip / (norm + 1e-6))
         mean, square = self.keep
@@ -90,17 +94,19 @@ class Adam:
             self.weights.addcdiv_(self.mean, self.square.sqrt().div_(spread).add_(self.small), value=-rate)
         return norm
 
-    def _total(self, own: slice) -> Tensor:
-        """What the lanes brought, added up; where they left it, it must stay as it is."""
+    def _total(self, own: slice) -> tuple[Tensor, float]:
+        """What the lanes brought, added up, and the sum of its squares; where they left it, it must stay as it is."""
         one: Tensor
         one, *others = self.gradients[:, own]
+        if one.device.type != "cpu":
+            return one, float(one.square().sum())
         if not others:
-            return one
-        total = torch.empty_like(one)
+            return one, sum_of_squares(one.numpy())
+        total, squares = torch.empty_like(one), 0.0
         for other in others:
-            add_up(one.numpy(), other.numpy(), total.numpy())
+            squares = add_up(one.numpy(), other.numpy(), total.numpy())
             one = total
-        return total
+        return total, squares
 
     def state_dict(self) -> dict[str, Any]:
         """What a bit-exact continuation needs beside the weights."""

@@ -26,6 +26,7 @@ from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import NetPolicy
 from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
+from velodrome.nets.kernels.places import withdraw
 from velodrome.nets.parts import InputLinear
 
 
@@ -155,11 +156,14 @@ class SelfPlay:
             raise ValueError("a whole segment without a decision whose consequences are known: raise ppo.batch")
         share = min(settings.minibatch // lanes, rows)
         sums, norms, taken = torch.zeros(len(METRICS), device=self.device), 0.0, 0
+        in_place = settings.accumulate == 1 and torch.device(self.device).type == "cpu"
         for _ in range(settings.epochs):
             with clock("learn.sample"):
                 order = lane.shuffle()
             before = sums.clone()
             for lo in range(0, rows - share + 1, share):
+                if in_place:
+                    self.optimizer.offer_places(self.team.index, lane.parameters)
                 sums += lane.gradient(order[lo : lo + share], clock)
                 norms += self._step(lane, clock)
                 taken += 1
@@ -167,6 +171,7 @@ class SelfPlay:
                 moved = float((sums - before)[METRICS.index("kl")]) / (rows // share)
                 if self.team.exchange(moved).mean() > settings.kl_stop:
                     break
+        withdraw(lane.parameters)
         told = self.team.exchange(*(sums / taken).tolist()).mean(0)
         means = dict(zip(METRICS, told.tolist(), strict=True)) | {"gradient_norm": norms / taken, "rate": self.rate}
         return taken * share, means

@@ -6,20 +6,31 @@ import numpy as np
 
 from velodrome.compiled import summing_kernel
 
+PIECE = 4096
+"""Numbers that are added up in single precision; the sums of such pieces are in double precision."""
+
 
 @summing_kernel
 def add_up(one, other, total):  # type: ignore[no-untyped-def]
-    """Write the sum of two gradients; the total may be one of them."""
-    for k in range(total.shape[0]):
-        total[k] = one[k] + other[k]
+    """Write the sum of two gradients, and return that of its squares; the total may be one of the two."""
+    squares = 0.0
+    for first in range(0, total.shape[0], PIECE):
+        a, b, out = one[first : first + PIECE], other[first : first + PIECE], total[first : first + PIECE]
+        subtotal = np.float32(0)
+        for k in range(out.shape[0]):
+            value = a[k] + b[k]
+            out[k] = value
+            subtotal += value * value
+        squares += float(subtotal)
+    return squares
 
 
 @summing_kernel
 def sum_of_squares(gradient):  # type: ignore[no-untyped-def]
-    """In single precision by pieces, in double precision over all of them."""
+    """Of one gradient."""
     total = 0.0
-    for first in range(0, gradient.shape[0], 4096):
-        part, subtotal = gradient[first : first + 4096], np.float32(0)
+    for first in range(0, gradient.shape[0], PIECE):
+        part, subtotal = gradient[first : first + PIECE], np.float32(0)
         for k in range(part.shape[0]):
             subtotal += part[k] * part[k]
         total += float(subtotal)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
 from velodrome.nets.kernels.encoder import clear_where_cut, cut_negative, linear, linear_back
+from velodrome.nets.kernels.places import new_gradients, taken
 
 
 @summing_kernel
@@ -43,14 +44,14 @@ class _Chain(torch.autograd.Function):
         *hidden, out = (torch.empty(len(x), len(bias)) for _, bias in layers)
         chain_forward(x.numpy(), layers, tuple(each.numpy() for each in (*hidden, out)))
         context.save_for_backward(x, *hidden)
-        context.layers = layers
+        context.layers, context.places = layers, taken(weights)
         return out
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         x, *hidden = (each.numpy() for each in context.saved_tensors)
         given, layers = gradient.contiguous().numpy(), context.layers
-        to_x, found = torch.empty(x.shape), [torch.empty(each.shape) for pair in layers for each in pair]
+        to_x, found = torch.empty(x.shape), new_gradients((each for pair in layers for each in pair), context.places)
         chain_backward(given, x, layers, tuple(hidden), _pairs(found), to_x.numpy())
         return to_x, *found
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
+from velodrome.nets.kernels.places import new_gradients, taken
 
 Array = NDArray[Any]
 
@@ -272,13 +273,14 @@ class _Encode(torch.autograd.Function):
         forward(x.detach().contiguous().numpy(), allowed, starts, scale, layers, out.numpy())
         context.save_for_backward(room)
         context.given = allowed, starts, scale, arrays, shapes
+        context.places = taken(weights)
         return out
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         allowed, starts, scale, weights, shapes = context.given
         (room,) = context.saved_tensors
-        found, to_x = [torch.empty(weight.shape) for weight in weights], torch.empty(gradient.shape)
+        found, to_x = new_gradients(weights, context.places), torch.empty(gradient.shape)
         layers = [
             (*layer, tuple(each.numpy() for each in found[WEIGHTS * i : WEIGHTS * (i + 1)]))
             for i, layer in enumerate(_by_layer(weights, room, shapes))

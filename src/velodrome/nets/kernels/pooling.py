@@ -15,6 +15,7 @@ from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
 from velodrome.nets.kernels.encoder import linear, linear_back
+from velodrome.nets.kernels.places import new_gradients, taken
 
 
 @summing_kernel
@@ -138,14 +139,14 @@ class _Pool(torch.autograd.Function):
         given = (*arrays[:2], tuple(arrays[2:]), np.float32(1 / math.sqrt(width // heads)))
         pool_forward(x.numpy(), *given, tuple(each.numpy() for each in kept), out.numpy())
         context.save_for_backward(x, *kept)
-        context.given = given
+        context.given, context.places = given, taken((query, *weights))
         return out
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *kept = (each.numpy() for each in context.saved_tensors)
         _, query, weights, _ = context.given
-        to_x, to_query, *found = (torch.empty(each.shape) for each in (x, query, *weights))
+        to_x, (to_query, *found) = torch.empty(x.shape), new_gradients((query, *weights), context.places)
         arrays = to_x.numpy(), to_query.numpy(), tuple(each.numpy() for each in found)
         pool_backward(gradient.contiguous().numpy(), x, *context.given, tuple(kept), *arrays)
         return to_x, None, None, to_query, *found

@@ -1,0 +1,35 @@
+"""Where the gradients of weights are written: in a place offered for them, or else in new memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def offer(parameters: Iterable[Tensor], places: Iterable[Tensor]) -> None:
+    """Offer each parameter a place where its next gradient is wanted; whatever makes it there need not be copied.
+
+    A place is taken by one use of the parameter alone: with a second one, gradients are added up as ever.
+    """
+    for parameter, place in zip(parameters, places, strict=True):
+        parameter.gradient_place = place  # type: ignore[attr-defined]
+
+
+def withdraw(parameters: Iterable[Tensor]) -> None:
+    """Take back what was offered and not taken."""
+    taken(parameters)
+
+
+def taken(weights: Iterable[Tensor]) -> list[Tensor | None]:
+    """The places offered for these weights, which from now on are."""
+    return [vars(weight).pop("gradient_place", None) for weight in weights]
+
+
+def new_gradients(weights: Iterable[Tensor], places: Iterable[Tensor | None]) -> list[Tensor]:
+    """A tensor for the gradient of each, in its place if it has one."""
+    return [
+        torch.empty(weight.shape) if place is None else place.detach()
+        for weight, place in zip(weights, places, strict=True)
+    ]
