@@ -70,22 +70,6 @@ def test_what_got_no_gradient_does_not_move_and_what_got_one_before_goes_on() ->
     assert not torch.equal(parameters[2], moved)  # its running mean is not spent
 
 
-def test_sparse_gradients_equal_dense_ones() -> None:
-    dense, sparse = net(), net()
-    optimizers = [Adam(list(made.parameters()), 1e-2) for made in (dense, sparse)]
-    for seed in range(4):
-        rows = torch.arange(seed, 300, 7 + seed)  # others each time, some of them again
-        for made, optimizer in zip((dense, sparse), optimizers, strict=True):
-            give_gradients(made, seed, 1.0)
-            weight = made[0].weight
-            values = torch.randn(len(rows), 7, generator=torch.Generator().manual_seed(seed))
-            found = torch.sparse_coo_tensor(rows[None], values, (300, 7), check_invariants=True)
-            weight.grad = found if made is sparse else found.to_dense()
-            optimizer.bring(0, list(made.parameters()))
-            optimizer.step(ALONE, 1.0)
-    assert torch.equal(optimizers[0].weights, optimizers[1].weights)
-
-
 def test_it_goes_on_from_its_state() -> None:
     made = net()
     parameters = list(made.parameters())
@@ -111,19 +95,3 @@ def test_the_nets_weights_are_the_vector() -> None:
     assert all(bool((parameter == 2).all()) for parameter in made.parameters())
     made.load_state_dict({name: torch.ones_like(value) for name, value in made.state_dict().items()})
     assert bool((optimizer.weights == 1).all())
-
-
-def test_a_lanes_sparse_gradient_leaves_nothing_behind_for_the_next() -> None:
-    made = net()
-    parameters = list(made.parameters())
-    optimizer = Adam(parameters, 1e-2, lanes=2)
-    for named in ([[0, 1], [1, 2]], [[3], [4]], [[1], [0]]):
-        for lane, rows in enumerate(named):
-            give_gradients(made, 0, 0.0)
-            parameters[0].grad = torch.sparse_coo_tensor(
-                torch.tensor([rows]), torch.ones(len(rows), 7), (300, 7), check_invariants=True
-            )
-            optimizer.bring(lane, parameters)
-        both = {*named[0]} & {*named[1]}
-        count = len(named[0]) + len(named[1]) + 2 * len(both)  # where both are, the sum is 2, and its square 4
-        assert optimizer.step(ALONE) == pytest.approx((7 * count) ** 0.5)

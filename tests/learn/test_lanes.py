@@ -112,7 +112,7 @@ def gone(process: int) -> bool:
 def test_lanes_end_with_their_owner() -> None:
     work = Work(2)
     other = work.lanes.run("greet", QUIET, "hello")[1][1]
-    del work.lanes
+    del work  # with its owner, which they do not keep
     assert gone(other)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from velodrome.nets.kernels.places import copied, offer
 from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 
 
@@ -57,12 +58,24 @@ def test_lists_equal_the_dense_product() -> None:
     out.backward(pull)
     expected.backward(pull)
     torch.testing.assert_close(ours.grad, plain.grad, atol=1e-4, rtol=1e-5)
-    sparse = weight.clone().requires_grad_()
-    listed_linear(lists, padding, sparse, torch.ones(12), sparse=True).backward(pull)
-    assert sparse.grad is not None
-    assert sparse.grad.is_sparse
-    named = dense.any(0).nonzero().squeeze(1)
-    assert torch.equal(sparse.grad.coalesce().indices()[0], named)
-    assert torch.equal(sparse.grad.to_dense(), ours.grad)
     in_double = listed_linear(lists, padding, weight.double(), torch.ones(12).double())
     torch.testing.assert_close(in_double.float(), expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_in_a_place_leave_nothing_behind_for_the_next() -> None:
+    _, _, weight = example()
+    place = torch.full_like(weight, 7.0)
+    for features in ([[0, 1], [1, 5]], [[2, 2]], [[1, 63], [0, 1]]):
+        lists = torch.tensor(features, dtype=torch.int16)
+        pull = torch.randn(len(lists), 12)
+        ours, offered = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+        listed_linear(lists, 64, ours, torch.ones(12)).backward(pull)
+        offer([offered], [place])
+        listed_linear(lists, 64, offered, torch.ones(12)).backward(pull)
+        assert torch.equal(offered.grad, ours.grad)
+        assert torch.equal(place, ours.grad)
+    copied([place], [torch.ones_like(weight)])  # by someone who does not know of rows
+    offered.grad = None
+    offer([offered], [place])
+    listed_linear(lists, 64, offered, torch.ones(12)).backward(pull)
+    assert torch.equal(place, ours.grad)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from velodrome.learn.kernels.adam import add_up, move, sum_of_squares
 from velodrome.learn.lanes import Lanes, shared_zeros
-from velodrome.nets.kernels.places import offer
+from velodrome.nets.kernels.places import copied, offer
 
 
 class Adam:
@@ -38,8 +38,6 @@ class Adam:
             return shared_zeros(*shape) if device.type == "cpu" else torch.zeros(shape, device=device)
 
         self.weights, self.mean, self.square, self.gradients = zeros(n), zeros(n), zeros(n), zeros(lanes, n)
-        self._named: dict[tuple[int, int], Tensor] = {}
-        """The rows that a sparse gradient has left in a lane's place for it."""
         self._places = [_parts(own, parameters) for own in self.gradients]
         for parameter, place in zip(parameters, _parts(self.weights, parameters), strict=True):
             place.copy_(parameter.data)
@@ -49,22 +47,14 @@ class Adam:
     def bring(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
         """Lay a lane's gradients beside those of the others; a parameter that got none has zeros."""
         places, found = [], []
-        for i, (place, parameter) in enumerate(zip(self._places[lane], parameters, strict=True)):
+        for place, parameter in zip(self._places[lane], parameters, strict=True):
             gradient = parameter.grad
             if gradient is None:
                 place.zero_()
-            elif gradient.is_sparse:
-                gradient = gradient.coalesce()
-                rows = gradient.indices()[0]
-                if (lane, i) in self._named:
-                    place.index_fill_(0, self._named[lane, i], 0)
-                place.index_copy_(0, rows, gradient.values())
-                self._named[lane, i] = rows
             elif gradient.data_ptr() != place.data_ptr():  # not written here already
                 places.append(place)
                 found.append(gradient)
-        if found:
-            torch._foreach_copy_(places, found)
+        copied(places, found)
 
     def offer_places(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
         """Let the lane's next gradients be written where they would be brought."""

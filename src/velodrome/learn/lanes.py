@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import mmap
 import os
 import signal
@@ -62,11 +63,14 @@ class Lanes:
     """`run` does a named piece of work in every lane at once; the first lane is this process."""
 
     def __init__(self, count: int, work: Mapping[str, Callable[..., Any]]):
-        """Work is called as `work(clock, *arguments)`, and reads in `index` which lane it is in."""
+        """Work is called as `work(clock, *arguments)`, and reads in `index` which lane it is in.
+
+        Methods are held weakly: lanes that are their owner's end with it, and do not keep it.
+        """
         if count < 1:
             raise ValueError(f"lanes={count}: at least one is needed")
         self.count, self.index = count, 0
-        self._work, self._parent = work, os.getpid()
+        self._work, self._parent = {name: _weakly(each) for name, each in work.items()}, os.getpid()
         self._others: list[tuple[int, Connection]] = []
         self._memory = mmap.mmap(-1, 8 * (_LINE * (count + 1) + count * ROOM))
         self._counters = memoryview(self._memory).cast("q")
@@ -92,7 +96,7 @@ class Lanes:
         """What this work returned in each lane. What the other lanes did with their time is listed beside this one's;
         waking them and waiting for them is `wait`."""
         if self.count == 1:
-            return [self._work[name](clock, *arguments)]
+            return [self._work[name]()(clock, *arguments)]
         try:
             with clock("wait"):
                 if not self._others:
@@ -100,7 +104,7 @@ class Lanes:
                 with _talking():
                     for _, pipe in self._others:
                         pipe.send((name, clock.settings(), arguments))
-            own = self._work[name](clock, *arguments)
+            own = self._work[name]()(clock, *arguments)
             with clock("wait"), _talking():
                 answers = [pipe.recv() for _, pipe in self._others]
             failures = [answer for answer in answers if isinstance(answer, str)]
@@ -207,7 +211,7 @@ class Lanes:
                 name, settings, arguments = pipe.recv()
                 clock = Clock(**settings)
                 try:
-                    found = self._work[name](clock, *arguments)
+                    found = self._work[name]()(clock, *arguments)
                     pipe.send((found, clock.hand_over()))
                 except Exception:
                     self._counters[_LINE * self.count] = 1
@@ -220,6 +224,11 @@ class Lanes:
 
 class _GivenUp(BaseException):
     """Another lane will not come."""
+
+
+def _weakly(work: Callable[..., Any]) -> Callable[[], Any]:
+    """What gives the work when it is called, as long as its owner is there."""
+    return weakref.WeakMethod(work) if inspect.ismethod(work) else lambda: work
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ from velodrome.learn.policy import NetPolicy
 from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
-from velodrome.nets.parts import InputLinear
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,6 @@ class SelfPlay:
         self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         if critic is not None:
             self.nets["critic"] = critic.to(device)
-        for part in net.modules():
-            if isinstance(part, InputLinear):
-                part.sparse_gradient = True
         lanes = lanes if possible(device) else 1
         self.parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
         self.optimizer = Adam(self.parameters, settings.rate, lanes=lanes)

@@ -33,8 +33,6 @@ class InputLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         self.weight_beside = nn.Parameter(torch.empty(beside, outputs)) if beside else None
         self.bias = nn.Parameter(torch.empty(outputs))
-        self.sparse_gradient = False
-        """Whether an optimizer is at work that takes the weight's gradient as a sparse tensor."""
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -55,7 +53,7 @@ class InputLinear(nn.Module):
 
     def listed(self, indices: Tensor, padding: int) -> Tensor:
         """From `[rows, n]` indices of inputs that are 1; those equal to `padding` count for nothing."""
-        return listed_linear(indices, padding, self.weight, self.bias, self.sparse_gradient)
+        return listed_linear(indices, padding, self.weight, self.bias)
 
     def listed_flops(self, indices: Tensor, padding: int) -> int:
         """What `listed` adds up, for the card."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -33,3 +35,25 @@ def new_gradients(weights: Iterable[Tensor], places: Iterable[Tensor | None]) ->
         torch.empty(weight.shape) if place is None else place.detach()
         for weight, place in zip(weights, places, strict=True)
     ]
+
+
+def cleared(place: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    """The place of a gradient of which only these rows will be written, with zeros in all others.
+
+    What is remembered of it are the rows written last, so that no more than those have to be cleared.
+    """
+    last = vars(place).get("rows")
+    if last is None:
+        place.zero_()
+    else:
+        place.numpy()[last] = 0
+    place.rows = rows  # type: ignore[attr-defined]
+    return place.detach()
+
+
+def copied(places: list[Tensor], gradients: list[Tensor]) -> None:
+    """Copy gradients that were made elsewhere into their places."""
+    for place in places:
+        vars(place).pop("rows", None)
+    if places:
+        torch._foreach_copy_(places, gradients)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import kernel, lowest_bit, rule
+from velodrome.nets.kernels.places import cleared, taken
 
 Array = NDArray[Any]
 
@@ -80,9 +81,11 @@ def sum_listed(table, starts, listed, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def sum_named(table, starts, listed, named, out):  # type: ignore[no-untyped-def]
-    """out[i] += the table's rows that the i-th of the named lists names."""
-    for i in range(named.shape[0]):
-        add_listed(table, listed, starts[named[i]], starts[named[i] + 1], out[i])
+    """out[i] = the sum of the table's rows that list i names, for each i that is named."""
+    for at in range(named.shape[0]):
+        i = named[at]
+        out[i] = 0
+        add_listed(table, listed, starts[i], starts[i + 1], out[i])
 
 
 @kernel
@@ -103,28 +106,21 @@ class _SumRows(torch.autograd.Function):
     """For each row, the bias and the weight rows that its list names."""
 
     @staticmethod
-    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor, sparse: bool) -> Tensor:
+    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
         out = bias.detach().repeat(len(starts) - 1, 1)
         sum_listed(weight.detach().numpy(), starts, listed, out.numpy())
-        context.lists, context.inputs, context.sparse = (starts, listed), weight.shape[0], sparse
+        context.lists, context.size, context.place = (starts, listed), weight.shape, taken([weight])[0]
         return out
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor]:
         starts, listed = context.lists
-        feature_starts, rows = np.empty(context.inputs + 1, np.int64), np.empty(len(listed), np.int32)
+        feature_starts, rows = np.empty(context.size[0] + 1, np.int64), np.empty(len(listed), np.int32)
         list_rows(starts, listed, feature_starts, rows)
-        given, size = gradient.contiguous().numpy(), (context.inputs, gradient.shape[1])
-        if context.sparse:
-            named = np.flatnonzero(np.diff(feature_starts))
-            values = torch.zeros(len(named), size[1])
-            sum_named(given, feature_starts, rows, named, values.numpy())
-            places = torch.from_numpy(named)[None]
-            found = torch.sparse_coo_tensor(places, values, size, is_coalesced=True, check_invariants=False)
-        else:
-            found = torch.zeros(size)
-            sum_listed(given, feature_starts, rows, found.numpy())
-        return None, None, found, gradient.sum(0), None
+        named = np.flatnonzero(np.diff(feature_starts))
+        found = torch.zeros(context.size) if context.place is None else cleared(context.place, named)
+        sum_named(gradient.contiguous().numpy(), feature_starts, rows, named, found.numpy())
+        return None, None, found, gradient.sum(0)
 
 
 def _compiled(weight: Tensor) -> bool:
@@ -145,14 +141,11 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     packed = bits.contiguous().numpy()
     starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
     count = list_bits(packed, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias, False)  # type: ignore[no-any-return, no-untyped-call]
+    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor, sparse: bool = False) -> Tensor:
-    """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out.
-
-    The weight's gradient may be `sparse`, a tensor of the rows that were named.
-    """
+def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
+    """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out."""
     if not _compiled(weight):
         within = indices.int().clamp(max=len(weight) - 1)
         counts = (indices != padding).to(weight.dtype)
@@ -160,4 +153,4 @@ def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor, s
     lists = indices.contiguous().numpy()
     starts, listed = np.empty(len(lists) + 1, np.int64), np.empty(lists.size, lists.dtype)
     count = list_entries(lists, padding, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias, sparse)  # type: ignore[no-any-return, no-untyped-call]
+    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
