@@ -16,15 +16,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 import velodrome.nets.parts
 from velodrome.games.hearts import Hearts
-from velodrome.nets.hearts import CARDS, FEATURES, AttentionNet, MlpNet
+from velodrome.nets.hearts import CARDS, FEATURES, AttentionNet, MlpNet, critic, player
 from velodrome.nets.parts import InputLinear
 
-OBSERVATION = {"attention": "openspiel-history", "mlp": "openspiel-indices"}
+OBSERVATION = {"attention": "openspiel-history", "mlp": "openspiel-indices", "compact": "compact"}
 REWARD_SCALE = 0.1
+TYPES = {np.int16: torch.int32, np.bool_: torch.bool, np.uint8: torch.uint8}
+"""As a net wants the numbers that a row holds as one type."""
 
 
 class Layout:
@@ -32,6 +34,7 @@ class Layout:
 
     def __init__(self, game: Hearts):
         self.shapes = {name: view.shape for name, view in game.spec.views.items()}
+        self.types = {name: TYPES[view.dtype.type] for name, view in game.spec.views.items()}
         self.slices: dict[str, slice] = {}
         at = 0
         for name, shape in self.shapes.items():
@@ -51,25 +54,38 @@ class Layout:
     def read(self, rows: Tensor) -> dict[str, Tensor]:
         """The views that a net wants, from rows of whatever number type a library made of them."""
         views = {name: rows[:, part].unflatten(1, self.shapes[name]) for name, part in self.slices.items()}
-        views["cards"] = views["cards"].int()
-        views["legal"] = views["legal"].bool()
-        if "past" in views:
-            views["past"] = views["past"].bool()
+        views = {name: view.to(self.types[name]) for name, view in views.items()}
         views["seat"] = rows[:, self.seat].long()
         return views
 
 
 def make_game(net: str, games: int, seed: int, reward: Literal["deal", "trick"] = "deal") -> Hearts:
-    """Hearts with the observation that this net wants."""
-    return Hearts(games=games, seed=seed, observation=OBSERVATION[net], reward=reward)  # type: ignore[arg-type]
+    """Hearts with the observation that this net wants; for the compact one as our own fast recipe has it."""
+    forced: Literal["asked", "played"] = "played" if net == "compact" else "asked"
+    return Hearts(games, seed=seed, observation=OBSERVATION[net], reward=reward, forced=forced)  # type: ignore[arg-type]
 
 
-def make_net(net: str, compiled: bool = True) -> AttentionNet | MlpNet:
+class CompactNet(nn.Module):
+    """The player and the central critic of our fast recipe as one net, for libraries that know of one."""
+
+    wants = ("bits", "others", "legal")
+
+    def __init__(self) -> None:
+        super().__init__()
+        packed = {name: make_game("compact", 1, 0).views[name].shape[-1] for name in ("bits", "others")}
+        self.player, self.critic = player({"bits": packed["bits"]}), critic(packed)
+
+    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The logits of the cards and the value."""
+        return {**self.player(views), **self.critic(views)}
+
+
+def make_net(net: str, compiled: bool = True) -> nn.Module:
     """The very module that our own recipe trains.
 
     Where not `compiled` it is without our kernels; so is then the attention of every other net in this process.
     """
-    made = AttentionNet() if net == "attention" else MlpNet()
+    made: nn.Module = {"attention": AttentionNet, "mlp": MlpNet, "compact": CompactNet}[net]()
     if not compiled:
         velodrome.nets.parts.serves = lambda x: False
         for part in made.modules():
