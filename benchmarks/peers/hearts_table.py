@@ -25,7 +25,7 @@ from velodrome.nets.parts import InputLinear
 
 OBSERVATION = {"attention": "openspiel-history", "mlp": "openspiel-indices", "compact": "compact"}
 REWARD_SCALE = 0.1
-TYPES = {np.int16: torch.int32, np.bool_: torch.bool, np.uint8: torch.uint8}
+TYPES = {np.dtype(np.int16): torch.int32, np.dtype(np.bool_): torch.bool, np.dtype(np.uint8): torch.uint8}
 """As a net wants the numbers that a row holds as one type."""
 
 
@@ -34,7 +34,7 @@ class Layout:
 
     def __init__(self, game: Hearts):
         self.shapes = {name: view.shape for name, view in game.spec.views.items()}
-        self.types = {name: TYPES[view.dtype.type] for name, view in game.spec.views.items()}
+        self.types = {name: TYPES[np.dtype(view.dtype)] for name, view in game.spec.views.items()}
         self.slices: dict[str, slice] = {}
         at = 0
         for name, shape in self.shapes.items():
