@@ -14,10 +14,12 @@ METRICS = ("policy_loss", "value_loss", "entropy", "kl", "clipped")
 
 
 @kernel
-def objective(log_prob, entropy, value, before, advantage, returns, clip, weights, told, gradients):  # type: ignore[no-untyped-def]
-    """Write the means of METRICS, and the gradients of the loss by log-probability, entropy and value.
+def objective(  # type: ignore[no-untyped-def]
+    log_prob, entropy, value, before, advantage, returns, clip, value_weight, entropy_weight, told, gradients, loss
+):
+    """Write the means of METRICS, the loss, and its gradients by log-probability, entropy and value.
 
-    `weights` are those of the value loss and of the entropy; the KL estimate is Schulman's of low variance, never
+    The KL estimate is Schulman's of low variance, never
     negative.
     """
     rows = log_prob.shape[0]
@@ -35,19 +37,19 @@ def objective(log_prob, entropy, value, before, advantage, returns, clip, weight
         kl += ratio - 1 - change
         outside += ratio != held
         gradients[0, row] = np.float32(0) if free > bound else -free * share
-        gradients[1, row] = -weights[1] * share
-        gradients[2, row] = 2 * weights[0] * error * share
+        gradients[1, row] = -entropy_weight * share
+        gradients[2, row] = 2 * value_weight * error * share
     told[0], told[1], told[2], told[3], told[4] = -gain / rows, errors / rows, spread / rows, kl / rows, outside / rows
+    loss[()] = told[0] + value_weight * told[1] - entropy_weight * told[2]
 
 
 class _Objective(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, clip: float, weights: tuple[float, float], told: Tensor, *given: Tensor) -> Tensor:
         arrays = [each.detach().contiguous().numpy() for each in given]
-        context.gradients = torch.empty(3, len(given[0]))
-        factors = clip, np.asarray(weights, np.float32)
-        objective(*arrays, *factors, told.numpy(), context.gradients.numpy())
-        return told[0] + weights[0] * told[1] - weights[1] * told[2]
+        context.gradients, loss = torch.empty(3, len(given[0])), torch.empty(())
+        objective(*arrays, clip, *map(np.float32, weights), told.numpy(), context.gradients.numpy(), loss.numpy())
+        return loss
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
 from velodrome.nets.kernels.encoder import clear_where_cut, cut_negative, linear, linear_back
-from velodrome.nets.kernels.places import new_gradients, taken
+from velodrome.nets.kernels.places import array_of, new_gradients, taken
 
 
 @summing_kernel
@@ -40,7 +40,7 @@ def chain_backward(given, x, layers, hidden, found, to_x):  # type: ignore[no-un
 class _Chain(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, *weights: Tensor) -> Tensor:
-        x, layers = x.detach().contiguous(), _pairs(weights)
+        x, layers = x.detach().contiguous(), _pairs([array_of(weight) for weight in weights])
         *hidden, out = (torch.empty(len(x), len(bias)) for _, bias in layers)
         chain_forward(x.numpy(), layers, tuple(each.numpy() for each in (*hidden, out)))
         context.save_for_backward(x, *hidden)
@@ -51,13 +51,13 @@ class _Chain(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         x, *hidden = (each.numpy() for each in context.saved_tensors)
         given, layers = gradient.contiguous().numpy(), context.layers
-        to_x, found = torch.empty(x.shape), new_gradients((each for pair in layers for each in pair), context.places)
-        chain_backward(given, x, layers, tuple(hidden), _pairs(found), to_x.numpy())
+        arrays = (each for pair in layers for each in pair)
+        to_x, (found, written) = torch.empty(x.shape), new_gradients(arrays, context.places)
+        chain_backward(given, x, layers, tuple(hidden), _pairs(written), to_x.numpy())
         return to_x, *found
 
 
-def _pairs(weights: Any) -> tuple[tuple[Any, Any], ...]:
-    arrays = [weight.detach().numpy() for weight in weights]
+def _pairs(arrays: list[Any]) -> tuple[tuple[Any, Any], ...]:
     return tuple(zip(arrays[::2], arrays[1::2], strict=True))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
-from velodrome.nets.kernels.places import new_gradients, taken
+from velodrome.nets.kernels.places import array_of, new_gradients, taken
 
 Array = NDArray[Any]
 
@@ -268,7 +268,7 @@ class _Encode(torch.autograd.Function):
         np.cumsum(allowed.sum(1), out=starts[1:])
         shapes = _shapes(int(starts[-1]), longest, width, heads, len(weights) // WEIGHTS)
         room, out = torch.empty(sum(map(math.prod, shapes))), torch.empty(x.shape)
-        arrays = [weight.detach().numpy() for weight in weights]
+        arrays = [array_of(weight) for weight in weights]
         layers = tuple(_by_layer(arrays, room, shapes))
         forward(x.detach().contiguous().numpy(), allowed, starts, scale, layers, out.numpy())
         context.save_for_backward(room)
@@ -280,9 +280,9 @@ class _Encode(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         allowed, starts, scale, weights, shapes = context.given
         (room,) = context.saved_tensors
-        found, to_x = new_gradients(weights, context.places), torch.empty(gradient.shape)
+        (found, written), to_x = new_gradients(weights, context.places), torch.empty(gradient.shape)
         layers = [
-            (*layer, tuple(each.numpy() for each in found[WEIGHTS * i : WEIGHTS * (i + 1)]))
+            (*layer, tuple(written[WEIGHTS * i : WEIGHTS * (i + 1)]))
             for i, layer in enumerate(_by_layer(weights, room, shapes))
         ]
         backward(gradient.contiguous().numpy(), allowed, starts, scale, tuple(layers[::-1]), to_x.numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,30 @@ def taken(weights: Iterable[Tensor]) -> list[Tensor | None]:
     return [vars(weight).pop("gradient_place", None) for weight in weights]
 
 
-def new_gradients(weights: Iterable[Tensor], places: Iterable[Tensor | None]) -> list[Tensor]:
-    """A tensor for the gradient of each, in its place if it has one."""
-    return [
-        torch.empty(weight.shape) if place is None else place.detach()
-        for weight, place in zip(weights, places, strict=True)
-    ]
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """The tensor's memory as an array, which is remembered: making it anew takes as long as many a small layer."""
+    known = vars(tensor).get("known_array")
+    address = tensor.data_ptr()
+    if known is None or known[0] != address:
+        known = address, tensor.detach().numpy()
+        tensor.known_array = known  # type: ignore[attr-defined]
+    array: NDArray[Any] = known[1]
+    return array
+
+
+def new_gradients(
+    weights: Iterable[NDArray[Any]], places: Iterable[Tensor | None]
+) -> tuple[list[Tensor], list[NDArray[Any]]]:
+    """A tensor for the gradient of each of the weights, in its place if it has one, and the arrays to write them in."""
+    tensors, arrays = [], []
+    for weight, place in zip(weights, places, strict=True):
+        if place is None:
+            tensors.append(torch.empty(weight.shape))
+            arrays.append(tensors[-1].numpy())
+        else:
+            tensors.append(place.detach())
+            arrays.append(array_of(place))
+    return tensors, arrays
 
 
 def cleared(place: Tensor, rows: NDArray[np.int64]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from velodrome.compiled import single_threaded_products, summing_kernel
 from velodrome.nets.kernels.encoder import linear, linear_back
-from velodrome.nets.kernels.places import new_gradients, taken
+from velodrome.nets.kernels.places import array_of, new_gradients, taken
 
 
 @summing_kernel
@@ -135,8 +135,8 @@ class _Pool(torch.autograd.Function):
         rows, longest, width = x.shape
         shapes = ((width,), (heads, width), (rows, heads, longest), (heads, rows, width), (rows, width))
         x, kept, out = x.detach().contiguous(), [torch.empty(shape) for shape in shapes], torch.empty(rows, width)
-        arrays = [each.detach().contiguous().numpy() for each in (mask, query, *weights)]
-        given = (*arrays[:2], tuple(arrays[2:]), np.float32(1 / math.sqrt(width // heads)))
+        own, *arrays = (array_of(each) for each in (query, *weights))
+        given = (mask.contiguous().numpy(), own, tuple(arrays), np.float32(1 / math.sqrt(width // heads)))
         pool_forward(x.numpy(), *given, tuple(each.numpy() for each in kept), out.numpy())
         context.save_for_backward(x, *kept)
         context.given, context.places = given, taken((query, *weights))
@@ -146,10 +146,10 @@ class _Pool(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *kept = (each.numpy() for each in context.saved_tensors)
         _, query, weights, _ = context.given
-        to_x, (to_query, *found) = torch.empty(x.shape), new_gradients((query, *weights), context.places)
-        arrays = to_x.numpy(), to_query.numpy(), tuple(each.numpy() for each in found)
+        to_x, (found, written) = torch.empty(x.shape), new_gradients((query, *weights), context.places)
+        arrays = to_x.numpy(), written[0], tuple(written[1:])
         pool_backward(gradient.contiguous().numpy(), x, *context.given, tuple(kept), *arrays)
-        return to_x, None, None, to_query, *found
+        return to_x, None, None, *found
 
 
 def pool(x: Tensor, mask: Tensor, heads: int, query: Tensor, *weights: Tensor) -> Tensor:

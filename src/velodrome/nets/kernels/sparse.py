@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import kernel, lowest_bit, rule
-from velodrome.nets.kernels.places import cleared, taken
+from velodrome.nets.kernels.places import array_of, cleared, taken
 
 Array = NDArray[Any]
 
@@ -108,7 +108,7 @@ class _SumRows(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
         out = bias.detach().repeat(len(starts) - 1, 1)
-        sum_listed(weight.detach().numpy(), starts, listed, out.numpy())
+        sum_listed(array_of(weight), starts, listed, out.numpy())
         context.lists, context.size, context.place = (starts, listed), weight.shape, taken([weight])[0]
         return out
 
