@@ -19,8 +19,7 @@ def objective(  # type: ignore[no-untyped-def]
 ):
     """Write the means of METRICS, the loss, and its gradients by log-probability, entropy and value.
 
-    The KL estimate is Schulman's of low variance, never
-    negative.
+    The KL estimate is Schulman's of low variance, never negative.
     """
     rows = log_prob.shape[0]
     share, least, most = np.float32(1 / rows), np.float32(1 - clip), np.float32(1 + clip)
