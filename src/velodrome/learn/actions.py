@@ -24,6 +24,7 @@ from torch import Tensor
 
 from velodrome.games.game import Bits, Box, Choice, Part, Simplex
 from velodrome.learn.kernels.choice import score_choice
+from velodrome.nets.kernels import kernels_take
 
 FORBIDDEN = -1e9
 """The logit of what may not be done: exp of it is zero, yet zero times it is not NaN, as with minus infinity."""
@@ -96,8 +97,8 @@ def _sample(
 
 def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Tensor]) -> Scored:
     if isinstance(part, Choice):
-        if action.device.type == "cpu" and not torch.compiler.is_compiling():
-            logits = outputs[part.name].float()
+        logits = outputs[part.name].float()
+        if kernels_take(logits):
             legal = torch.ones_like(logits, dtype=torch.bool) if part.mask is None else views[part.mask].bool()
             return score_choice(logits, legal, action)
         logits = masked_logits(part, outputs, views)

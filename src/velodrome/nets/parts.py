@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from velodrome.nets.kernels import kernels_take
 from velodrome.nets.kernels.chain import chain
 from velodrome.nets.kernels.encoder import encode
 from velodrome.nets.kernels.pooling import pool
@@ -171,9 +172,8 @@ class Pooling(nn.Module):
 
 
 def serves(x: Tensor) -> bool:
-    """Whether compiled forms do: on the CPU, in single precision, and not while torch compiles the net."""
-    single = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return x.device.type == "cpu" and single and not torch.compiler.is_compiling()
+    """Whether compiled forms do: where kernels take `x`, unless the products are to be done in mixed precision."""
+    return kernels_take(x) and not torch.is_autocast_enabled("cpu")
 
 
 class Plain(nn.Sequential):

@@ -1,4 +1,4 @@
-"""Hearts with the masked-attention net of the self-play report, at the report's settings.
+"""Hearts with the masked-attention net of the self-play report, at the report's batch, minibatch and epochs.
 
 What the report had wrong is right here: every seat learns from its own points along its own decisions, the history is
 the same seat's and in time order, and the seat is known. Each knob that the report recommends turning is a setting.
@@ -40,14 +40,14 @@ class Settings:
         batch=4000, minibatch=32, epochs=10, rate=3e-5, discount=1.0, entropy=0.01, value=1.0, reward_scale=0.1
     )
     """The report's batch, minibatch, epochs and weight of the value. At its rate of 2e-4 so many small steps move the
-    policy until half of the samples are clipped; its discount is 0.99 and its entropy weight 0.05."""
+    policy until a large part of the samples is clipped; its discount is 0.99 and its entropy weight 0.05."""
     opponents: Opponents = Opponents()
 
 
 @recipe(
     "hearts-attention",
     source="Hearts PPO self-play report",
-    says="the report's attention net and settings, its faults mended",
+    says="the report's attention net, batch, minibatch and epochs, its faults mended",
 )
 def hearts_attention(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""

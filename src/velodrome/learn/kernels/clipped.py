@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from velodrome.compiled import kernel
+from velodrome.nets.kernels import kernels_take
 
 METRICS = ("policy_loss", "value_loss", "entropy", "kl", "clipped")
 
@@ -60,7 +61,7 @@ def clipped_objective(
     *, clip: float, value_weight: float, entropy_weight: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The loss, and the METRICS of these `[rows]`."""
-    if log_prob.device.type == "cpu" and not torch.compiler.is_compiling():
+    if kernels_take(log_prob):
         told = torch.empty(len(METRICS))
         weights = (value_weight, entropy_weight)
         loss = _Objective.apply(clip, weights, told, log_prob, entropy, value, before, advantage, returns)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import kernel, lowest_bit, rule
+from velodrome.nets.kernels import kernels_take
 from velodrome.nets.kernels.places import array_of, cleared, taken
 
 Array = NDArray[Any]
@@ -123,11 +124,6 @@ class _SumRows(torch.autograd.Function):
         return None, None, found, gradient.sum(0)
 
 
-def _compiled(weight: Tensor) -> bool:
-    """Whether the compiled form serves: on the CPU, in single precision, and not while torch compiles the net."""
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and not torch.compiler.is_compiling()
-
-
 def unpack(bits: Tensor, features: int) -> Tensor:
     """Packed bits `[rows, bytes]`, lowest bit first, as floats `[rows, features]`."""
     shifts = torch.arange(8, device=bits.device, dtype=torch.uint8)
@@ -136,7 +132,7 @@ def unpack(bits: Tensor, features: int) -> Tensor:
 
 def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`unpack(bits) @ weight + bias`, compiled on the CPU, dense elsewhere."""
-    if not _compiled(weight):
+    if not kernels_take(weight):
         return unpack(bits, weight.shape[0]).to(weight.dtype) @ weight + bias
     packed = bits.contiguous().numpy()
     starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
@@ -146,7 +142,7 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
     """Bias plus the weight rows that `indices [rows, n]` name, those equal to `padding` left out."""
-    if not _compiled(weight):
+    if not kernels_take(weight):
         within = indices.int().clamp(max=len(weight) - 1)
         counts = (indices != padding).to(weight.dtype)
         return F.embedding_bag(within, weight, mode="sum", per_sample_weights=counts) + bias
