@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from velodrome.learn.ppo import SelfPlay
 from velodrome.meter.clock import Clock
+from velodrome.meter.components import Watch
 from velodrome.meter.machine import machine
 from velodrome.nets.kernels.chain import chain
 from velodrome.nets.kernels.encoder import encode
@@ -62,7 +63,7 @@ def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, i
         shapes.extend([(rows, width, width // heads)] * heads + [(rows, width, width)])
         return pool(x, mask, heads, query, *weights)
 
-    class Watch(TorchDispatchMode):
+    class Products(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             name = func.overloadpacket.__name__
             if name in ("mm", "addmm"):
@@ -75,7 +76,7 @@ def products(net: nn.Module, views: dict[str, Tensor]) -> list[tuple[int, int, i
         return chain(x, weights)
 
     replaced = mock.patch.multiple("velodrome.nets.parts", encode=encoded, pool=pooled, chain=chained)
-    with torch.no_grad(), replaced, Watch():
+    with torch.no_grad(), replaced, Watch(net), Products():
         net(views)
     return shapes
 

@@ -1,4 +1,5 @@
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -6,8 +7,10 @@ from torch import Tensor, nn
 
 from velodrome.games import make
 from velodrome.learn.actions import Actions
+from velodrome.meter.components import Watch
 from velodrome.nets import NETS, make_net
-from velodrome.nets.hearts import FEATURES, AttentionNet, MlpNet
+from velodrome.nets.hearts import CARDS, FEATURES, AttentionNet, MlpNet
+from velodrome.nets.parts import FEW, Pooling
 
 PUBLISHED = {"hearts/attention": 1_074_165, "hearts/attention-reduced": 401_269, "hearts/attention-minimal": 183_285}
 HEARTS = [name for name in NETS if name.startswith("hearts/")]
@@ -67,6 +70,44 @@ def test_slots_without_an_observation_do_not_matter() -> None:
     assert not views["past"].all()
     other = torch.where(views["past"][..., None], views["cards"], torch.zeros((), dtype=torch.int16))
     torch.testing.assert_close(net(views)["card"], net(views | {"cards": other})["card"])
+
+
+def test_the_attention_net_in_one_operation_equals_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, views = AttentionNet(32, 4, 2), real_views("openspiel-history")
+    towards = torch.randn(len(views["seat"]), CARDS), torch.randn(len(views["seat"]))
+
+    def passed() -> list[Tensor]:
+        outputs = net(views)
+        loss = (outputs["card"] * towards[0]).sum() + (outputs["value"] * towards[1]).sum()
+        return [outputs["card"], outputs["value"], *torch.autograd.grad(loss, list(net.parameters()))]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(net.encoder, "forward", lambda *given: pytest.fail("a part was called"))
+        whole = passed()
+    monkeypatch.setattr("velodrome.nets.hearts.serves_whole", lambda *given: False)
+    names = ["card", "value", *(name for name, _ in net.named_parameters())]
+    for name, own, other in zip(names, whole, passed(), strict=True):
+        scale = other.abs().max().clamp(min=1).item()
+        torch.testing.assert_close(
+            own, other, rtol=1e-5, atol=1e-5 * scale, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.mark.parametrize("case", ["many rows", "dropout", "watched", "double"])
+def test_where_one_operation_does_not_serve_the_parts_are_called(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, views = AttentionNet(32, 1, 1, dropout=0.1 if case == "dropout" else 0.0), real_views("openspiel-history")
+    called: list[int] = []
+    monkeypatch.setattr(Pooling, "forward", lambda self, x, mask: called.append(len(x)) or x[:, 0])
+    if case == "many rows":
+        views = {name: view.repeat_interleave(FEW, 0) for name, view in views.items()}
+    if case == "double":
+        net = net.double()
+    with Watch(net) if case == "watched" else nullcontext():
+        net(views)
+    assert called == [len(views["seat"])]
+    if case == "dropout":
+        net.eval()(views)
+        assert len(called) == 1
 
 
 def nothing(name: str) -> tuple[nn.Module, dict[str, Tensor]]:

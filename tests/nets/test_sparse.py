@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from velodrome.nets.kernels.places import copied, offer
+from velodrome.nets.kernels.places import Place, bring, offer
 from velodrome.nets.kernels.sparse import listed_linear, packed_linear, unpack
 
 
@@ -64,18 +64,22 @@ def test_lists_equal_the_dense_product() -> None:
 
 def test_gradients_in_a_place_leave_nothing_behind_for_the_next() -> None:
     _, _, weight = example()
-    place = torch.full_like(weight, 7.0)
-    for features in ([[0, 1], [1, 5]], [[2, 2]], [[1, 63], [0, 1]]):
-        lists = torch.tensor(features, dtype=torch.int16)
-        pull = torch.randn(len(lists), 12)
+    place, other = Place(torch.full_like(weight, 7.0)), Place(torch.zeros(12))
+
+    def compare(features: list[list[int]]) -> None:
+        lists, pull = torch.tensor(features, dtype=torch.int16), torch.randn(len(features), 12)
         ours, offered = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+        bias = torch.ones(12, requires_grad=True)
         listed_linear(lists, 64, ours, torch.ones(12)).backward(pull)
-        offer([offered], [place])
-        listed_linear(lists, 64, offered, torch.ones(12)).backward(pull)
-        assert torch.equal(offered.grad, ours.grad)
-        assert torch.equal(place, ours.grad)
-    copied([place], [torch.ones_like(weight)])  # by someone who does not know of rows
-    offered.grad = None
-    offer([offered], [place])
-    listed_linear(lists, 64, offered, torch.ones(12)).backward(pull)
-    assert torch.equal(place, ours.grad)
+        offer([offered, bias], [place, other])
+        listed_linear(lists, 64, offered, bias).backward(pull)
+        assert torch.equal(place.tensor, ours.grad)
+        assert torch.equal(other.tensor, pull.sum(0))
+
+    for features in ([[0, 1], [1, 5]], [[2, 2]], [[1, 63], [0, 1]]):
+        compare(features)
+    ones = weight.clone().requires_grad_()
+    ones.grad, place.written = torch.ones_like(weight), False
+    bring([ones], [place])  # by someone who does not know of rows
+    assert torch.equal(place.tensor, ones.grad)
+    compare([[3, 4]])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from velodrome.learn.kernels.adam import add_up, move, sum_of_squares
 from velodrome.learn.lanes import Lanes, shared_zeros
-from velodrome.nets.kernels.places import copied, offer
+from velodrome.nets.kernels.places import Place, bring, offer
 
 
 class Adam:
@@ -38,7 +38,7 @@ class Adam:
             return shared_zeros(*shape) if device.type == "cpu" else torch.zeros(shape, device=device)
 
         self.weights, self.mean, self.square, self.gradients = zeros(n), zeros(n), zeros(n), zeros(lanes, n)
-        self._places = [_parts(own, parameters) for own in self.gradients]
+        self._places = [[Place(part) for part in _parts(own, parameters)] for own in self.gradients]
         for parameter, place in zip(parameters, _parts(self.weights, parameters), strict=True):
             place.copy_(parameter.data)
             parameter.data = place
@@ -46,15 +46,7 @@ class Adam:
     @torch.no_grad()
     def bring(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
         """Lay a lane's gradients beside those of the others; a parameter that got none has zeros."""
-        places, found = [], []
-        for place, parameter in zip(self._places[lane], parameters, strict=True):
-            gradient = parameter.grad
-            if gradient is None:
-                place.zero_()
-            elif gradient.data_ptr() != place.data_ptr():  # not written here already
-                places.append(place)
-                found.append(gradient)
-        copied(places, found)
+        bring(parameters, self._places[lane])
 
     def offer_places(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
         """Let the lane's next gradients be written where they would be brought."""

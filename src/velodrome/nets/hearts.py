@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from velodrome.nets.parts import Encoder, InputLinear, Plain, Pooling, at_least_one, orthogonal, sinusoids
+from velodrome.nets.kernels.chain import chained
+from velodrome.nets.kernels.encoder import encoded
+from velodrome.nets.kernels.operation import Back, Groups, Room, array_from, operation
+from velodrome.nets.kernels.places import Array, Place, array_of
+from velodrome.nets.kernels.pooling import normalised, pooled
+from velodrome.nets.kernels.sparse import entries, summed
+from velodrome.nets.parts import (
+    Encoder,
+    InputLinear,
+    Plain,
+    Pooling,
+    at_least_one,
+    orthogonal,
+    serves_whole,
+    sinusoids,
+)
 
 Views = Mapping[str, Tensor]
 
@@ -43,6 +60,8 @@ class AttentionNet(nn.Module):
     def forward(self, views: Views) -> dict[str, Tensor]:
         """The logits of the cards and the value."""
         cards, past = views["cards"], at_least_one(views["past"])
+        if serves_whole(self, cards, self.input.weight, self.encoder.dropout) and not cards.is_floating_point():
+            return self._whole(cards, past, views["seat"])
         x = self.embed(cards, views["seat"]) + self.positions[: past.shape[1]]
         pooled = self.pooling(self.encoder(x, past), past)
         return {"card": self.policy(pooled), "value": self.value(pooled).squeeze(-1)}
@@ -53,6 +72,49 @@ class AttentionNet(nn.Module):
         if cards.is_floating_point():
             return self.input.dense(cards) + own[:, None]
         return self.input.listed(cards.flatten(0, 1), FEATURES).view(*cards.shape[:2], -1) + own[:, None]
+
+    @cached_property
+    def _groups(self) -> Groups:
+        own, pooling = self.input, self.pooling
+        assert own.weight_beside is not None
+        first = self.seats.weight, own.weight_beside, own.bias, own.weight
+        norm, policy, value = (list(part.parameters()) for part in (pooling.norm, self.policy, self.value))
+        return Groups(first, self.encoder.weights(), pooling.weights(), norm, policy, value)
+
+    def _whole(self, cards: Tensor, past: Tensor, seat: Tensor) -> dict[str, Tensor]:
+        """All parts in one operation: between small ones, autograd takes as long as they do."""
+        groups, heads, positions = self._groups, self.encoder.heads, array_of(self.positions)[: past.shape[1]]
+        rows, mask, asked = len(cards), array_from(past), array_from(seat).astype(np.int64)
+        starts, listed = entries(array_from(cards.flatten(0, 1)), FEATURES)
+
+        def run(weights: list[Array], room: Room) -> tuple[tuple[Array, ...], Back]:
+            (seats, beside, shift, table), encoder, pooling, norm, policy, value = groups.of(weights)
+            x = room(*past.shape, len(shift))
+            seat_codes = seats[asked]
+            np.add((seat_codes @ beside + shift)[:, None], positions, out=x)
+            to_table = summed(starts, listed, table, x.reshape(-1, len(shift)))
+            x, through_encoder = encoded(x, encoder, room, mask, heads)
+            x, through_pooling = pooled(x, pooling, room, mask, heads)
+            x, through_norm = normalised(x, norm, room)
+            logits, through_policy = chained(x, policy, room)
+            worth, through_value = chained(x, value, room)
+
+            def back(gradients: tuple[Array, ...], places: list[Place]) -> None:
+                into, encoder, pooling, norm, policy, value = groups.of(places)
+                to_x = through_policy(gradients[0], policy) + through_value(gradients[1][:, None], value)
+                to_x = through_pooling(through_norm(to_x, norm), pooling)
+                to_x = through_encoder(to_x, encoder)
+                to_table(to_x.reshape(-1, len(shift)), into[3])
+                to_own = to_x.sum(1)
+                np.sum(to_own, 0, out=into[2].array)
+                np.dot(seat_codes.T, to_own, out=into[1].array)
+                whose = (asked == np.arange(len(seats))[:, None]).astype(np.float32)
+                np.dot(whose, to_own @ beside.T, out=into[0].array)
+
+            return (logits, worth.reshape(rows)), back
+
+        logits, worth = operation(run, groups.weights)
+        return {"card": logits, "value": worth}
 
 
 class MlpNet(nn.Module):

@@ -160,10 +160,14 @@ class Pooling(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the query finds in `x [rows, n, width]` where `mask [rows, n]` allows it."""
         if x.shape[1] <= LONGEST and serves(x):
-            found = pool(x, mask, self.attention.heads, self.query, *self.attention.weights())
+            found = pool(x, mask, self.attention.heads, *self.weights())
         else:
             found = self.attention(x, mask, self.query).squeeze(1)
         return self.norm(found)  # type: ignore[no-any-return]
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """In the order that the compiled form takes them; the norm comes behind it."""
+        return self.query, *self.attention.weights()
 
     def forward_flops(self, x: Tensor, mask: Tensor) -> int:
         """What the compiled form does, for the card."""
@@ -174,6 +178,15 @@ class Pooling(nn.Module):
 def serves(x: Tensor) -> bool:
     """Whether compiled forms do: where kernels take `x`, unless the products are to be done in mixed precision."""
     return kernels_take(x) and not torch.is_autocast_enabled("cpu")
+
+
+def serves_whole(net: nn.Module, x: Tensor, weight: Tensor, dropout: float) -> bool:
+    """Whether a net of such parts is better computed in one operation: with few rows of `x`, and all of it compiled.
+
+    Not while somebody watches the parts: then each is to be called.
+    """
+    few = len(x) <= FEW and x.shape[1] <= LONGEST
+    return few and serves(weight) and not (net.training and dropout) and "forward" not in vars(net)
 
 
 class Plain(nn.Sequential):

@@ -28,6 +28,8 @@ class Settings:
     """Processes that play and learn side by side, one core each."""
     reward: Literal["deal", "trick"] = "trick"
     """Whether points count with the trick that brought them or, as in the report, when the deal is over."""
+    forced: Literal["asked", "played"] = "played"
+    """Whether decisions that leave one legal card are asked for and learnt from, as in the report; they teach nothing."""
     width: int = 128
     """Of the embedding; the report's reduced net has 64, its minimal one 32."""
     heads: int = 4
@@ -53,7 +55,13 @@ def hearts_attention(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)
     return SelfPlay(
-        Hearts(games=settings.games, seed=seed, observation="openspiel-history", reward=settings.reward),
+        Hearts(
+            games=settings.games,
+            seed=seed,
+            observation="openspiel-history",
+            reward=settings.reward,
+            forced=settings.forced,
+        ),
         AttentionNet(settings.width, settings.heads, settings.layers, settings.dropout),
         settings.ppo,
         seed=seed,

@@ -3,15 +3,15 @@ operations one by one takes longer than doing them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from velodrome.compiled import single_threaded_products, summing_kernel
+from velodrome.compiled import summing_kernel
 from velodrome.nets.kernels.encoder import clear_where_cut, cut_negative, linear, linear_back
-from velodrome.nets.kernels.places import array_of, new_gradients, taken
+from velodrome.nets.kernels.operation import BackToInput, Room, part_alone
+from velodrome.nets.kernels.places import Array, Place
 
 
 @summing_kernel
@@ -37,31 +37,24 @@ def chain_backward(given, x, layers, hidden, found, to_x):  # type: ignore[no-un
     np.dot(flow, layers[0][0], to_x)
 
 
-class _Chain(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, x: Tensor, *weights: Tensor) -> Tensor:
-        x, layers = x.detach().contiguous(), _pairs([array_of(weight) for weight in weights])
-        *hidden, out = (torch.empty(len(x), len(bias)) for _, bias in layers)
-        chain_forward(x.numpy(), layers, tuple(each.numpy() for each in (*hidden, out)))
-        context.save_for_backward(x, *hidden)
-        context.layers, context.places = layers, taken(weights)
-        return out
+def chained(x: Array, weights: Sequence[Array], room: Room) -> tuple[Array, BackToInput]:
+    """As `chain`, on arrays, with the way back."""
+    layers = _pairs(weights)
+    *hidden, out = (room(len(x), len(bias)) for _, bias in layers)
+    chain_forward(x, layers, (*hidden, out))
 
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        x, *hidden = (each.numpy() for each in context.saved_tensors)
-        given, layers = gradient.contiguous().numpy(), context.layers
-        arrays = (each for pair in layers for each in pair)
-        to_x, (found, written) = torch.empty(x.shape), new_gradients(arrays, context.places)
-        chain_backward(given, x, layers, tuple(hidden), _pairs(written), to_x.numpy())
-        return to_x, *found
+    def back(gradient: Array, places: Sequence[Place]) -> Array:
+        to_x = np.empty(x.shape, np.float32)
+        chain_backward(gradient, x, layers, tuple(hidden), _pairs([place.array for place in places]), to_x)
+        return to_x
+
+    return out, back
 
 
-def _pairs(arrays: list[Any]) -> tuple[tuple[Any, Any], ...]:
+def _pairs(arrays: Sequence[Array]) -> tuple[tuple[Array, Array], ...]:
     return tuple(zip(arrays[::2], arrays[1::2], strict=True))
 
 
 def chain(x: Tensor, weights: list[Tensor]) -> Tensor:
     """`x [rows, n]` through layers whose weights and biases take turns in the list."""
-    single_threaded_products()
-    return _Chain.apply(x, *weights)  # type: ignore[no-any-return, no-untyped-call]
+    return part_alone(chained, weights, x)

@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from velodrome.compiled import single_threaded_products, summing_kernel
-from velodrome.nets.kernels.places import array_of, new_gradients, taken
-
-Array = NDArray[Any]
+from velodrome.compiled import summing_kernel
+from velodrome.nets.kernels.operation import BackToInput, Room, array_from, part_alone
+from velodrome.nets.kernels.places import Array, Place
 
 WEIGHTS = 12
 """Of a layer: weight and bias of the projections, the output, the norm, the wide, the narrow layer and their norm."""
@@ -247,49 +244,38 @@ def _shapes(tokens: int, longest: int, width: int, heads: int, layers: int) -> l
     return [one, *(projected, (tokens, heads, longest), one, one, each, one, wide, one, each, one) * layers]
 
 
-def _by_layer(weights: list[Array], room: Tensor, shapes: list[tuple[int, ...]]) -> list[tuple[Any, ...]]:
-    """Each layer's weights and what it keeps, arrays in `room`; what leaves a layer is what enters the next."""
-    flat, at, kept = room.numpy(), 0, []
+def _by_layer(weights: Sequence[Array], kept: Array, shapes: list[tuple[int, ...]]) -> list[tuple[Any, ...]]:
+    """Each layer's weights and what it keeps, arrays in `kept`; what leaves a layer is what enters the next."""
+    at, parts = 0, []
     for shape in shapes:
         size = math.prod(shape)
-        kept.append(flat[at : at + size].reshape(shape))
+        parts.append(kept[at : at + size].reshape(shape))
         at += size
     layers = range(len(weights) // WEIGHTS)
     n = len(shapes) // len(layers)
-    return [(tuple(weights[WEIGHTS * i : WEIGHTS * (i + 1)]), tuple(kept[n * i : n * (i + 1) + 1])) for i in layers]
+    return [(tuple(weights[WEIGHTS * i : WEIGHTS * (i + 1)]), tuple(parts[n * i : n * (i + 1) + 1])) for i in layers]
 
 
-class _Encode(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, x: Tensor, mask: Tensor, heads: int, *weights: Tensor) -> Tensor:
-        rows, longest, width = x.shape
-        allowed, scale = mask.contiguous().numpy(), np.float32(1 / math.sqrt(width // heads))
-        starts = np.zeros(rows + 1, np.int64)
-        np.cumsum(allowed.sum(1), out=starts[1:])
-        shapes = _shapes(int(starts[-1]), longest, width, heads, len(weights) // WEIGHTS)
-        room, out = torch.empty(sum(map(math.prod, shapes))), torch.empty(x.shape)
-        arrays = [array_of(weight) for weight in weights]
-        layers = tuple(_by_layer(arrays, room, shapes))
-        forward(x.detach().contiguous().numpy(), allowed, starts, scale, layers, out.numpy())
-        context.save_for_backward(room)
-        context.given = allowed, starts, scale, arrays, shapes
-        context.places = taken(weights)
-        return out
+def encoded(x: Array, weights: Sequence[Array], room: Room, mask: Array, heads: int) -> tuple[Array, BackToInput]:
+    """As `encode`, on arrays, with the way back."""
+    rows, longest, width = x.shape
+    scale, starts = np.float32(1 / math.sqrt(width // heads)), np.zeros(rows + 1, np.int64)
+    np.cumsum(mask.sum(1), out=starts[1:])
+    shapes = _shapes(int(starts[-1]), longest, width, heads, len(weights) // WEIGHTS)
+    layers = _by_layer(weights, room(sum(map(math.prod, shapes))), shapes)
+    y = room(*x.shape)
+    forward(x, mask, starts, scale, tuple(layers), y)
 
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        allowed, starts, scale, weights, shapes = context.given
-        (room,) = context.saved_tensors
-        (found, written), to_x = new_gradients(weights, context.places), torch.empty(gradient.shape)
-        layers = [
-            (*layer, tuple(written[WEIGHTS * i : WEIGHTS * (i + 1)]))
-            for i, layer in enumerate(_by_layer(weights, room, shapes))
-        ]
-        backward(gradient.contiguous().numpy(), allowed, starts, scale, tuple(layers[::-1]), to_x.numpy())
-        return to_x, None, None, *found
+    def back(gradient: Array, places: Sequence[Place]) -> Array:
+        found, to_x = [place.array for place in places], np.empty(x.shape, np.float32)
+        lots = [(*layer, tuple(found[WEIGHTS * i : WEIGHTS * (i + 1)])) for i, layer in enumerate(layers)]
+        backward(gradient, mask, starts, scale, tuple(lots[::-1]), to_x)
+        return to_x
+
+    return y, back
 
 
 def encode(x: Tensor, mask: Tensor, heads: int, weights: Sequence[Tensor]) -> Tensor:
     """`x [rows, n, width]` through the layers whose weights these are; 0 where `mask [rows, n]` is not set."""
-    single_threaded_products()
-    return _Encode.apply(x, mask, heads, *weights)  # type: ignore[no-any-return, no-untyped-call]
+    allowed = array_from(mask)
+    return part_alone(lambda x, arrays, room: encoded(x, arrays, room, allowed, heads), weights, x)

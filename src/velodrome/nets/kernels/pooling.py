@@ -7,15 +7,15 @@ no keys have to be computed, and values only of what was mixed, one for each row
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from velodrome.compiled import single_threaded_products, summing_kernel
-from velodrome.nets.kernels.encoder import linear, linear_back
-from velodrome.nets.kernels.places import array_of, new_gradients, taken
+from velodrome.compiled import summing_kernel
+from velodrome.nets.kernels.encoder import add_and_normalise, linear, linear_back, normalise_back
+from velodrome.nets.kernels.operation import BackToInput, Room, array_from, part_alone
+from velodrome.nets.kernels.places import Array, Place
 
 
 @summing_kernel
@@ -129,27 +129,35 @@ def pool_backward(given, x, mask, query, weights, scale, kept, to_x, to_query, f
                 to_query[i] += slope * weight[k, i]
 
 
-class _Pool(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, x: Tensor, mask: Tensor, heads: int, query: Tensor, *weights: Tensor) -> Tensor:
-        rows, longest, width = x.shape
-        shapes = ((width,), (heads, width), (rows, heads, longest), (heads, rows, width), (rows, width))
-        x, kept, out = x.detach().contiguous(), [torch.empty(shape) for shape in shapes], torch.empty(rows, width)
-        own, *arrays = (array_of(each) for each in (query, *weights))
-        given = (mask.contiguous().numpy(), own, tuple(arrays), np.float32(1 / math.sqrt(width // heads)))
-        pool_forward(x.numpy(), *given, tuple(each.numpy() for each in kept), out.numpy())
-        context.save_for_backward(x, *kept)
-        context.given, context.places = given, taken((query, *weights))
-        return out
+def pooled(x: Array, weights: Sequence[Array], room: Room, mask: Array, heads: int) -> tuple[Array, BackToInput]:
+    """As `pool`, on arrays, with the way back."""
+    rows, longest, width = x.shape
+    shapes = ((width,), (heads, width), (rows, heads, longest), (heads, rows, width), (rows, width))
+    kept, out = tuple(room(*shape) for shape in shapes), room(rows, width)
+    query, own = weights[0], tuple(weights[1:])
+    given = x, mask, query, own, np.float32(1 / math.sqrt(width // heads)), kept
+    pool_forward(*given, out)
 
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, *kept = (each.numpy() for each in context.saved_tensors)
-        _, query, weights, _ = context.given
-        to_x, (found, written) = torch.empty(x.shape), new_gradients((query, *weights), context.places)
-        arrays = to_x.numpy(), written[0], tuple(written[1:])
-        pool_backward(gradient.contiguous().numpy(), x, *context.given, tuple(kept), *arrays)
-        return to_x, None, None, *found
+    def back(gradient: Array, places: Sequence[Place]) -> Array:
+        to_query, *found = (place.array for place in places)
+        to_x = np.empty(x.shape, np.float32)
+        pool_backward(gradient, *given, to_x, to_query, tuple(found))
+        return to_x
+
+    return out, back
+
+
+def normalised(x: Array, weights: Sequence[Array], room: Room) -> tuple[Array, BackToInput]:
+    """LayerNorm of `x [rows, width]`, whose weights are gain and shift, with the way back."""
+    normal, spread, out = room(*x.shape), room(len(x)), room(*x.shape)
+    add_and_normalise(x, np.zeros_like(x), *weights, normal, spread, out)
+
+    def back(gradient: Array, places: Sequence[Place]) -> Array:
+        to_x = np.empty(x.shape, np.float32)
+        normalise_back(gradient, normal, spread, weights[0], *(place.array for place in places), to_x)
+        return to_x
+
+    return out, back
 
 
 def pool(x: Tensor, mask: Tensor, heads: int, query: Tensor, *weights: Tensor) -> Tensor:
@@ -157,5 +165,5 @@ def pool(x: Tensor, mask: Tensor, heads: int, query: Tensor, *weights: Tensor) -
 
     The weights are those of attention: weight and bias of the projections, and of the output.
     """
-    single_threaded_products()
-    return _Pool.apply(x, mask, heads, query, *weights)  # type: ignore[no-any-return, no-untyped-call]
+    allowed = array_from(mask)
+    return part_alone(lambda x, arrays, room: pooled(x, arrays, room, allowed, heads), (query, *weights), x)

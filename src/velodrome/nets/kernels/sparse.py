@@ -6,19 +6,17 @@ the game wrote it: packed, one bit a feature, or a list of the set ones.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from velodrome.compiled import kernel, lowest_bit, rule
 from velodrome.nets.kernels import kernels_take
-from velodrome.nets.kernels.places import array_of, cleared, taken
-
-Array = NDArray[Any]
+from velodrome.nets.kernels.operation import Back, Room, array_from, operation
+from velodrome.nets.kernels.places import Array, Place
 
 
 @rule
@@ -103,25 +101,41 @@ def list_entries(indices, padding, starts, listed):  # type: ignore[no-untyped-d
     return count
 
 
-class _SumRows(torch.autograd.Function):
-    """For each row, the bias and the weight rows that its list names."""
+def summed(starts: Array, listed: Array, table: Array, out: Array) -> Callable[[Array, Place], None]:
+    """Add to out[i] the table's rows that list i names; returns the way back to the table."""
+    sum_listed(table, starts, listed, out)
 
-    @staticmethod
-    def forward(context: Any, starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
-        out = bias.detach().repeat(len(starts) - 1, 1)
-        sum_listed(array_of(weight), starts, listed, out.numpy())
-        context.lists, context.size, context.place = (starts, listed), weight.shape, taken([weight])[0]
-        return out
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, None, Tensor, Tensor]:
-        starts, listed = context.lists
-        feature_starts, rows = np.empty(context.size[0] + 1, np.int64), np.empty(len(listed), np.int32)
+    def back(gradient: Array, place: Place) -> None:
+        feature_starts, rows = np.empty(len(table) + 1, np.int64), np.empty(len(listed), np.int32)
         list_rows(starts, listed, feature_starts, rows)
         named = np.flatnonzero(np.diff(feature_starts))
-        found = torch.zeros(context.size) if context.place is None else cleared(context.place, named)
-        sum_named(gradient.contiguous().numpy(), feature_starts, rows, named, found.numpy())
-        return None, None, found, gradient.sum(0)
+        sum_named(gradient, feature_starts, rows, named, place.cleared(named))
+
+    return back
+
+
+def _sum_rows(starts: Array, listed: Array, weight: Tensor, bias: Tensor) -> Tensor:
+    """For each row, the bias and the weight rows that its list names."""
+
+    def run(arrays: list[Array], room: Room) -> tuple[tuple[Array, ...], Back]:
+        table, shift = arrays
+        out = np.tile(shift, (len(starts) - 1, 1))
+        to_table = summed(starts, listed, table, out)
+
+        def back(gradients: tuple[Array, ...], places: Sequence[Place]) -> None:
+            to_table(gradients[0], places[0])
+            np.sum(gradients[0], 0, out=places[1].array)
+
+        return (out,), back
+
+    return operation(run, (weight, bias))[0]
+
+
+def entries(indices: Array, padding: int) -> tuple[Array, Array]:
+    """The entries of `indices [rows, n]` without padding: where each row's begin, and all of them."""
+    starts, listed = np.empty(len(indices) + 1, np.int64), np.empty(indices.size, indices.dtype)
+    count = list_entries(indices, padding, starts, listed)
+    return starts, listed[:count]
 
 
 def unpack(bits: Tensor, features: int) -> Tensor:
@@ -137,7 +151,7 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     packed = bits.contiguous().numpy()
     starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
     count = list_bits(packed, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _sum_rows(starts, listed[:count], weight, bias)
 
 
 def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -> Tensor:
@@ -146,7 +160,4 @@ def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -
         within = indices.int().clamp(max=len(weight) - 1)
         counts = (indices != padding).to(weight.dtype)
         return F.embedding_bag(within, weight, mode="sum", per_sample_weights=counts) + bias
-    lists = indices.contiguous().numpy()
-    starts, listed = np.empty(len(lists) + 1, np.int64), np.empty(lists.size, lists.dtype)
-    count = list_entries(lists, padding, starts, listed)
-    return _SumRows.apply(starts, listed[:count], weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _sum_rows(*entries(array_from(indices), padding), weight, bias)
