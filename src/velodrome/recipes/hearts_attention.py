@@ -29,7 +29,7 @@ class Settings:
     reward: Literal["deal", "trick"] = "trick"
     """Whether points count with the trick that brought them or, as in the report, when the deal is over."""
     forced: Literal["asked", "played"] = "played"
-    """Whether decisions that leave one legal card are asked for and learnt from, as in the report; they teach nothing."""
+    """Whether decisions that leave one legal card are learnt from, as in the report; they teach nothing."""
     width: int = 128
     """Of the embedding; the report's reduced net has 64, its minimal one 32."""
     heads: int = 4
