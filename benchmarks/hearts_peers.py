@@ -39,7 +39,7 @@ def contestants(epochs: int) -> list[Contestant]:
         for runners, envs in ((0, 40), (2, 20))
         for threads in (1, 2)
     )
-    ours = {"recipe": "hearts-attention", "ppo": ppo, "seed": 0}
+    ours = {"recipe": "hearts-attention", "ppo": ppo, "seed": 0, "forced": "asked"}
     rows = [
         Contestant(
             "Velodrome", Path(sys.executable), peers / "ours" / "hearts.py", ours,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,15 +17,30 @@ T = TypeVar("T")
 
 
 class Room:
-    """Memory that lasts until the way back."""
+    """Memory that lasts until the way back, taken in large pieces: torch is slow to give small ones."""
+
+    LEAST, LINE = 2**15, 16
+    """Numbers in a piece, and the multiple of them at which each array begins."""
 
     def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
+        self.inputs: list[Tensor] = []
+        self._pieces: list[Array] = []
+        self._used: list[int] = []
 
     def __call__(self, *shape: int) -> Array:
         """A new array."""
-        self.tensors.append(torch.empty(shape))
-        return self.tensors[-1].numpy()
+        size = math.prod(shape)
+        if not self._pieces or self._used[-1] + size > len(self._pieces[-1]):
+            self._pieces.append(torch.empty(max(size, self.LEAST)).numpy())
+            self._used.append(0)
+        at = self._used[-1]
+        self._used[-1] = at + -(-size // self.LINE) * self.LINE
+        return self._pieces[-1][at : at + size].reshape(shape)
+
+    def tensors(self) -> list[Tensor]:
+        """All that is kept."""
+        pieces = zip(self._pieces, self._used, strict=True)
+        return [*self.inputs, *(torch.from_numpy(piece[:used]) for piece, used in pieces)]
 
 
 Back = Callable[[tuple[Array, ...], list[Place]], Array | None]
@@ -40,7 +56,7 @@ class _Operation(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         room = Room()
         outputs, context.back = run([array_of(weight) for weight in weights], room)
-        context.save_for_backward(*room.tensors)
+        context.save_for_backward(*room.tensors())
         context.shapes, context.places = [weight.shape for weight in weights], places
         return tuple(torch.from_numpy(output) for output in outputs)
 
@@ -94,7 +110,7 @@ def part_alone(part: Part, weights: Sequence[Tensor], x: Tensor) -> Tensor:
     given = array_from(x)
 
     def run(arrays: list[Array], room: Room) -> tuple[tuple[Array, ...], Back]:
-        room.tensors.append(x)
+        room.inputs.append(x)
         out, back = part(given, arrays, room)
         return (out,), lambda gradients, places: back(gradients[0], places)
 

@@ -10,7 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from velodrome.compiled import kernel
+
 Array = NDArray[Any]
+
+
+@kernel
+def clear_rows(array, rows):  # type: ignore[no-untyped-def]
+    """Set these rows to zero."""
+    for at in range(rows.shape[0]):
+        array[rows[at]] = 0
 
 
 class Place:
@@ -37,7 +46,7 @@ class Place:
         if self._rows is None:
             self.array.fill(0)
         else:
-            self.array[self._rows] = 0
+            clear_rows(self.array, self._rows)
         self._rows = rows
         return self.array
 
