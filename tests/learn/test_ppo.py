@@ -73,6 +73,13 @@ def test_samples_and_decisions_are_counted() -> None:
     assert len(made.lanes[0].segment.rows) >= SMALL.batch
 
 
+def test_a_batch_is_as_large_where_others_play_most_of_the_seats() -> None:
+    made = trainer(opponents=Opponents(bots=("lowest",), bots_share=1.0))
+    counts = made.iterate(Clock(enabled=False)).counts
+    assert counts.learner_samples == pytest.approx(SMALL.batch * SMALL.epochs, rel=0.1)
+    assert counts.game_steps > 3 * SMALL.batch
+
+
 def test_the_ratio_is_one_before_the_first_update() -> None:
     made = trainer()
     lane = made.lanes[0]

@@ -42,6 +42,10 @@ class Opponents:
         if self.bots_share > 0 and not self.bots:
             raise ValueError("bots_share is above 0 but no bots are named")
 
+    def own_share(self, seats: int) -> float:
+        """The part of all decisions that is the current net's, if every seat has as many."""
+        return 1 - (self.bots_share + self.pool_share) * (1 - 1 / seats)
+
 
 def digest(net: nn.Module) -> str:
     """A hash of all weights of one net."""

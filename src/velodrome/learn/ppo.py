@@ -240,8 +240,9 @@ class Lane:
         self.generator = torch.Generator(self.device).manual_seed(seed * 1009 + lane)
         table = Table(game, opponents, trainer.pool, seed * 1009 + lane)
         # a seat's last decision in a segment only bootstraps the one before: play that much more
-        deciders = game.spec.deciders
-        steps = -(-self.settings.batch // (lanes * game.games * deciders)) + game.spec.seats // deciders
+        deciders, seats = game.spec.deciders, game.spec.seats
+        own = lanes * game.games * deciders * opponents.own_share(seats)
+        steps = math.ceil(self.settings.batch / own) + seats // deciders
         self.segment = Collector(game, self.nets, table, steps, self.generator, self.device)
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
