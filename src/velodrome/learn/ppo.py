@@ -239,10 +239,11 @@ class Lane:
         self.nets, self.parameters = trainer.nets, trainer.parameters
         self.generator = torch.Generator(self.device).manual_seed(seed * 1009 + lane)
         table = Table(game, opponents, trainer.pool, seed * 1009 + lane)
-        # a seat's last decision in a segment only bootstraps the one before: play that much more
+        # a seat's last decision in a segment only bootstraps the one before: play a round more than there are samples
+        # of, and where the net has one seat, not always the next to decide, another
         deciders, seats = game.spec.deciders, game.spec.seats
         own = lanes * game.games * deciders * opponents.own_share(seats)
-        steps = math.ceil(self.settings.batch / own) + seats // deciders
+        steps = math.ceil(self.settings.batch / own) + (1 + table.mixed) * seats // deciders
         self.segment = Collector(game, self.nets, table, steps, self.generator, self.device)
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
