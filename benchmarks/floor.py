@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from velodrome.learn.opponents import Opponents
 from velodrome.learn.ppo import SelfPlay
 from velodrome.meter.clock import Clock
 from velodrome.meter.components import Watch
@@ -119,7 +120,10 @@ def floor_of_minibatch(minibatch: int) -> dict[str, Any]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     recipe, clock = find("hearts-attention"), Clock(enabled=False)
-    trainer = recipe.build(dataclasses.replace(recipe.settings(), lanes=1), 0, "cpu")
+    settings = recipe.settings()
+    ppo = dataclasses.replace(settings.ppo, average=0.0)
+    alone = dataclasses.replace(settings, lanes=1, ppo=ppo, opponents=Opponents())
+    trainer = recipe.build(alone, 0, "cpu")
     lane = trainer.lanes[0]
     lane.play(clock)
     rows = lane.segment.rows[:minibatch]

@@ -39,7 +39,10 @@ def contestants(epochs: int) -> list[Contestant]:
         for runners, envs in ((0, 40), (2, 20))
         for threads in (1, 2)
     )
-    ours = {"recipe": "hearts-attention", "ppo": ppo, "seed": 0, "forced": "asked"}
+    ours = {
+        "recipe": "hearts-attention", "ppo": ppo | {"kl_stop": 0.0, "average": 0.0}, "seed": 0,
+        "forced": "asked", "opponents": {"bots_share": 0.0},
+    }  # fmt: skip
     rows = [
         Contestant(
             "Velodrome", Path(sys.executable), peers / "ours" / "hearts.py", ours,

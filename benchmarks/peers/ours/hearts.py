@@ -1,7 +1,7 @@
 """Our own recipe on Hearts as a side of the benchmarks, a turn an iteration.
 
-Argument: `{recipe, seed, threads, ...}`; all else are settings of the recipe, those of its `ppo` in an object of that
-name.
+Argument: `{recipe, seed, threads, ...}`; all else are settings of the recipe, those of a group such as `ppo` in an
+object of that name.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from velodrome.recipes.recipe import find
 def build(argument: Record, threads: int, seed: int) -> Any:
     """The trainer with the recipe's defaults where the argument says nothing."""
     recipe = find(argument.pop("recipe"))
-    ppo = argument.pop("ppo", {})
-    settings = dataclasses.replace(recipe.settings(), **argument)
-    settings = dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, **ppo))
+    settings = recipe.settings()
+    for name, value in argument.items():
+        of_a_group = isinstance(value, dict)
+        settings = dataclasses.replace(
+            settings, **{name: dataclasses.replace(getattr(settings, name), **value) if of_a_group else value}
+        )
     torch.set_num_threads(threads)
     return recipe.build(settings, seed, "cpu")
 
