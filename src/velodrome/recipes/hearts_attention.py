@@ -46,8 +46,8 @@ class Settings:
 
     At its rate of 2e-4 so many small steps move the policy until a large part of the samples is clipped. A batch is
     some eighty deals: with its discount of 0.99 and trace of 0.95 all the tricks to come are noise in what a card gets
-    the credit for. And once the epochs have moved the policy far, the rest of them teaches the luck of these deals: they
-    end there. Its entropy weight is 0.05.
+    the credit for. And once the epochs have moved the policy far, the rest of them teaches the luck of these deals:
+    they end there. Its entropy weight is 0.05.
     """
     opponents: Opponents = Opponents(bots=("rule",), bots_share=0.8)
     """Half of the decisions are made among equals, half at tables with rule bots, which fill more of the games."""
