@@ -187,6 +187,16 @@ def test_shares_that_cannot_be_are_refused() -> None:
         Ppo(batch=10, minibatch=20)
 
 
+def test_what_was_trained_on_another_device_plays_as_it_did() -> None:
+    made, other = trainer(lanes=2), trainer()
+    made.iterate(Clock(enabled=False))
+    untouched = other.state()["lanes"]
+    other.load(made.state() | {"device": "cuda", "lanes": [{}]})
+    assert weights(other) == weights(made)
+    assert other.iteration == 1
+    assert str(other.state()["lanes"]) == str(untouched)
+
+
 def test_a_table_alone_seats_nobody() -> None:
     game = make("hearts", games=4)
     table = Table(game, Opponents(), Pool(Opponents()), 0)

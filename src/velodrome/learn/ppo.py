@@ -201,6 +201,7 @@ class SelfPlay:
         """Everything that a bit-exact continuation needs."""
         return {
             "iteration": self.iteration,
+            "device": torch.device(self.device).type,
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -214,7 +215,7 @@ class SelfPlay:
         return lane.state()
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from `state`."""
+        """Continue from `state`; one from another kind of device tells how to play, but not how the games went on."""
         self.iteration = state["iteration"]
         for name, net in self.nets.items():
             net.load_state_dict(state["nets"][name])
@@ -223,6 +224,8 @@ class SelfPlay:
             self.average.load_state_dict(state["average"])
         self.pool.load(state["pool"], self.nets["net"])
         self.team.close()
+        if state["device"] != torch.device(self.device).type:
+            return
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.load(saved)
 
