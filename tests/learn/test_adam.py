@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from velodrome.learn.adam import Adam
+from velodrome.learn.adam import Adam, Average
 from velodrome.learn.lanes import Lanes
 
 ALONE = Lanes(1, {})
@@ -95,3 +95,21 @@ def test_the_nets_weights_are_the_vector() -> None:
     assert all(bool((parameter == 2).all()) for parameter in made.parameters())
     made.load_state_dict({name: torch.ones_like(value) for name, value in made.state_dict().items()})
     assert bool((optimizer.weights == 1).all())
+
+
+def test_an_average_follows_the_net_that_comes_first_and_only_where_it_is_told_to() -> None:
+    net, critic = nn.Linear(3, 2), nn.Linear(3, 1)
+    optimizer = Adam([*net.parameters(), *critic.parameters()], 1e-2)
+    average = Average(net, optimizer, keep=0.75)
+    before = [parameter.clone() for parameter in net.parameters()]
+    with torch.no_grad():
+        for parameter in (*net.parameters(), *critic.parameters()):
+            parameter += 4
+    for part in (slice(0, 7), slice(7, 12)):  # the net has 8 numbers, the critic 4
+        average.follow(part)
+    for own, was in zip(average.net.parameters(), before, strict=True):
+        torch.testing.assert_close(own, was + 1)
+    assert not any(parameter.requires_grad for parameter in average.net.parameters())
+    average.follow(slice(8, 12))
+    for own, was in zip(average.net.parameters(), before, strict=True):
+        torch.testing.assert_close(own, was + 1)

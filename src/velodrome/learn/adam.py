@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,15 +34,9 @@ class Adam:
         self.rate, self.keep, self.small, self.steps = rate, keep, small, 0
         device = parameters[0].device
         n = sum(parameter.numel() for parameter in parameters)
-
-        def zeros(*shape: int) -> Tensor:
-            return shared_zeros(*shape) if device.type == "cpu" else torch.zeros(shape, device=device)
-
-        self.weights, self.mean, self.square, self.gradients = zeros(n), zeros(n), zeros(n), zeros(lanes, n)
+        self.weights = in_one_vector(parameters)
+        self.mean, self.square, self.gradients = zeros_on(device, n), zeros_on(device, n), zeros_on(device, lanes, n)
         self._places = [[Place(part) for part in _parts(own, parameters)] for own in self.gradients]
-        for parameter, place in zip(parameters, _parts(self.weights, parameters), strict=True):
-            place.copy_(parameter.data)
-            parameter.data = place
 
     @torch.no_grad()
     def bring(self, lane: int, parameters: Sequence[nn.Parameter]) -> None:
@@ -59,8 +54,7 @@ class Adam:
         Every lane calls this, between two meetings of all.
         """
         self.steps += 1
-        n, on_cpu = len(self.weights), self.weights.device.type == "cpu"
-        own = slice(n * lanes.index // lanes.count, n * (lanes.index + 1) // lanes.count)
+        own, on_cpu = self.own(lanes), self.weights.device.type == "cpu"
         gradient, squares = self._total(own)
         norm = math.sqrt(lanes.exchange(squares)[:, 0].sum())
         scale = min(1.0, clip / (norm + 1e-6))
@@ -75,6 +69,11 @@ class Adam:
             self.square.mul_(square).addcmul_(gradient, gradient, value=1 - square)
             self.weights.addcdiv_(self.mean, self.square.sqrt().div_(spread).add_(self.small), value=-rate)
         return norm
+
+    def own(self, lanes: Lanes) -> slice:
+        """The part of the weights that this lane moves."""
+        n = len(self.weights)
+        return slice(n * lanes.index // lanes.count, n * (lanes.index + 1) // lanes.count)
 
     def _total(self, own: slice) -> tuple[Tensor, float]:
         """What the lanes brought, added up, and the sum of its squares; where they left it, it must stay as it is."""
@@ -99,6 +98,34 @@ class Adam:
         self.steps = int(state["steps"])
         self.mean.copy_(state["mean"])
         self.square.copy_(state["square"])
+
+
+class Average:
+    """A net whose weights are a running average of those that learn. Each lane moves the same part of both."""
+
+    def __init__(self, net: nn.Module, optimizer: Adam, keep: float):
+        """The net's parameters have to be the first of those that the optimizer moves."""
+        self.net, self.keep = copy.deepcopy(net).requires_grad_(False), keep
+        self.weights = in_one_vector(list(self.net.parameters()))
+        self.followed = optimizer.weights[: len(self.weights)]
+
+    def follow(self, part: slice) -> None:
+        """Come nearer to the weights of this part, as far as they are the net's."""
+        self.weights[part].lerp_(self.followed[part], 1 - self.keep)
+
+
+def in_one_vector(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Move the parameters' memory into one vector, which on the CPU every lane sees."""
+    vector = zeros_on(parameters[0].device, sum(parameter.numel() for parameter in parameters))
+    for parameter, part in zip(parameters, _parts(vector, parameters), strict=True):
+        part.copy_(parameter.data)
+        parameter.data = part
+    return vector
+
+
+def zeros_on(device: torch.device, *shape: int) -> Tensor:
+    """Zeros that on the CPU every lane sees."""
+    return shared_zeros(*shape) if device.type == "cpu" else torch.zeros(shape, device=device)
 
 
 def _parts(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.adam import Adam
+from velodrome.learn.adam import Adam, Average
 from velodrome.learn.collect import Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.lanes import Lanes, possible
@@ -96,11 +95,7 @@ class SelfPlay:
         lanes = lanes if possible(device) else 1
         self.parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
         self.optimizer = Adam(self.parameters, settings.rate, lanes=lanes)
-        self.average = (
-            AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
-            if settings.average
-            else None
-        )
+        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
         self.pool = Pool(opponents)
         self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
         self.lanes = [Lane(self, lane, lanes, seed, opponents) for lane in range(lanes)]
@@ -180,8 +175,8 @@ class SelfPlay:
             self.team.meet()
         with clock("learn.optimize"):
             norm = self.optimizer.step(self.team, self.settings.gradient_clip)
-            if self.average is not None and self.team.index == 0:
-                self.average.update_parameters(self.nets["net"])
+            if self.average is not None:
+                self.average.follow(self.optimizer.own(self.team))
         with clock("wait"):
             self.team.meet()
         return norm
@@ -194,7 +189,7 @@ class SelfPlay:
 
     def policy(self, greedy: bool = False) -> NetPolicy:
         """The averaged net if there is one, the net otherwise."""
-        net: nn.Module = self.nets["net"] if self.average is None else self.average.module
+        net: nn.Module = self.nets["net"] if self.average is None else self.average.net
         return NetPolicy(net, Actions(self.game.spec.action), greedy, self.device)
 
     def state(self) -> dict[str, Any]:
@@ -204,7 +199,7 @@ class SelfPlay:
             "device": torch.device(self.device).type,
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.average is None else self.average.net.state_dict(),
             "pool": self.pool.state(),
             "lanes": self.team.run("state", Clock(enabled=False)),
         }
@@ -221,7 +216,7 @@ class SelfPlay:
             net.load_state_dict(state["nets"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            self.average.net.load_state_dict(state["average"])
         self.pool.load(state["pool"], self.nets["net"])
         self.team.close()
         if state["device"] != torch.device(self.device).type:
