@@ -129,6 +129,7 @@ def floor_of_minibatch(minibatch: int) -> dict[str, Any]:
     rows = lane.segment.rows[:minibatch]
 
     def step() -> None:
+        trainer.optimizer.offer_places(0, lane.parameters)
         lane.gradient(rows, clock)
         trainer._step(lane, clock)
 

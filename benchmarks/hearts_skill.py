@@ -130,11 +130,12 @@ def train_peer(peer: Contestant, training: Training, limit_s: float, every_s: fl
         return
     game = make_game(peer.settings["net"], 1, 0)
     net = make_net(peer.settings["net"])
+    plays = getattr(net, "player", net)  # a central critic sees what no player may
     training.folder.mkdir(parents=True, exist_ok=True)
 
     def points(deals: int, seed: int) -> Record:
         net.load_state_dict(load_file(training.folder / "weights.safetensors"))
-        return _points(evaluate(NetPolicy(net, Actions(game.spec.action)), game, "rule", episodes=deals, seed=seed))
+        return _points(evaluate(NetPolicy(plays, Actions(game.spec.action)), game, "rule", episodes=deals, seed=seed))
 
     with peer.seated({"keep": str(training.folder)}, training.folder) as side:
         state, next_s = training.state, training.state["seconds"] + every_s
