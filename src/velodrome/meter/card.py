@@ -34,7 +34,8 @@ class Component:
     flops: int | None
     """Per sample; None where it takes time and nothing could be counted."""
     forward_us: float
-    """Median at the card's batch size, parts of other components not included."""
+    """Median at the card's batch size, parts of other components not included. A net that can pass through all of them
+    in one operation takes less than their sum."""
     dead_parameters: int
 
 
