@@ -204,8 +204,10 @@ def compact() -> tuple[nn.Module, tuple[Any, ...]]:
 
 
 def _history(rows: int) -> dict[str, Tensor]:
+    cards = torch.rand(rows, HISTORY, FEATURES).topk(SET).indices.to(torch.int16)
+    cards[0, -1, :2] = torch.tensor([0, FEATURES - 1], dtype=torch.int16)  # random inputs like these are drawn between
     return {
-        "cards": torch.rand(rows, HISTORY, FEATURES).topk(SET).indices.to(torch.int16),
+        "cards": cards,
         "past": torch.ones(rows, HISTORY, dtype=torch.bool),
         "seat": torch.arange(rows) % 4,
         "legal": torch.ones(rows, CARDS, dtype=torch.bool),
