@@ -129,7 +129,11 @@ def test_a_slice_of_a_weight_is_no_weight() -> None:
     assert same(there_and_back(tree, {"net.weight": weight}), tree)
 
 
-@pytest.mark.parametrize("foreign", [object(), {1, 2}, b"bytes", np.array([object()]), torch.nn.Linear(1, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "foreign",
+    [object(), {1, 2}, b"bytes", np.array([object()]), torch.nn.Linear(1, 1)],
+    ids=lambda foreign: type(foreign).__name__,
+)
 def test_foreign_objects_are_refused_by_place(foreign: Any) -> None:
     with pytest.raises(TypeError, match="state/trainer/0 "):
         Packer().pack({"trainer": [foreign]})
