@@ -28,6 +28,14 @@ def test_a_room_counts_what_was_taken_and_what_was_given() -> None:
     assert [tensor.numel() for tensor in room.tensors()] == [9, 16, Room.LEAST]
 
 
+def test_several_arrays_lie_in_one_piece() -> None:
+    room = Room()
+    room(Room.LEAST - 16)
+    arrays = room.several([(5, 5), (Room.LEAST,), (3,)])
+    assert [array.shape for array in arrays] == [(5, 5), (Room.LEAST,), (3,)]
+    assert [tensor.numel() for tensor in room.tensors()] == [Room.LEAST - 16, 32 + Room.LEAST + 16]
+
+
 def test_groups_are_in_the_order_of_their_weights() -> None:
     first, second = [torch.zeros(1), torch.zeros(2)], [torch.zeros(3)]
     groups = Groups(first, [], second)

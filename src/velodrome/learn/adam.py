@@ -32,9 +32,8 @@ class Adam:
         small: float = 1e-5,
     ):
         self.rate, self.keep, self.small, self.steps = rate, keep, small, 0
-        device = parameters[0].device
-        n = sum(parameter.numel() for parameter in parameters)
         self.weights = in_one_vector(parameters)
+        device, n = self.weights.device, len(self.weights)
         self.mean, self.square, self.gradients = zeros_on(device, n), zeros_on(device, n), zeros_on(device, lanes, n)
         self._places = [[Place(part) for part in _parts(own, parameters)] for own in self.gradients]
 

@@ -50,7 +50,7 @@ class Settings:
     they end there. Its entropy weight is 0.05.
     """
     opponents: Opponents = Opponents(bots=("rule",), bots_share=0.8)
-    """Half of the decisions are made among equals, half at tables with rule bots, which fill more of the games."""
+    """At four of five tables the net has one seat beside three rule bots: half of its decisions are made there."""
 
 
 @recipe(

@@ -244,16 +244,11 @@ def _shapes(tokens: int, longest: int, width: int, heads: int, layers: int) -> l
     return [one, *(projected, (tokens, heads, longest), one, one, each, one, wide, one, each, one) * layers]
 
 
-def _by_layer(weights: Sequence[Array], kept: Array, shapes: list[tuple[int, ...]]) -> list[tuple[Any, ...]]:
-    """Each layer's weights and what it keeps, arrays in `kept`; what leaves a layer is what enters the next."""
-    at, parts = 0, []
-    for shape in shapes:
-        size = math.prod(shape)
-        parts.append(kept[at : at + size].reshape(shape))
-        at += size
+def _by_layer(weights: Sequence[Array], kept: list[Array]) -> list[tuple[Any, ...]]:
+    """Each layer's weights and what it keeps; what leaves a layer is what enters the next."""
     layers = range(len(weights) // WEIGHTS)
-    n = len(shapes) // len(layers)
-    return [(tuple(weights[WEIGHTS * i : WEIGHTS * (i + 1)]), tuple(parts[n * i : n * (i + 1) + 1])) for i in layers]
+    n = len(kept) // len(layers)
+    return [(tuple(weights[WEIGHTS * i : WEIGHTS * (i + 1)]), tuple(kept[n * i : n * (i + 1) + 1])) for i in layers]
 
 
 def encoded(x: Array, weights: Sequence[Array], room: Room, mask: Array, heads: int) -> tuple[Array, BackToInput]:
@@ -262,7 +257,7 @@ def encoded(x: Array, weights: Sequence[Array], room: Room, mask: Array, heads: 
     scale, starts = np.float32(1 / math.sqrt(width // heads)), np.zeros(rows + 1, np.int64)
     np.cumsum(mask.sum(1), out=starts[1:])
     shapes = _shapes(int(starts[-1]), longest, width, heads, len(weights) // WEIGHTS)
-    layers = _by_layer(weights, room(sum(map(math.prod, shapes))), shapes)
+    layers = _by_layer(weights, room.several(shapes))
     y = room(*x.shape)
     forward(x, mask, starts, scale, tuple(layers), y)
 

@@ -29,13 +29,24 @@ class Room:
 
     def __call__(self, *shape: int) -> Array:
         """A new array."""
-        size = math.prod(shape)
+        size, lines = math.prod(shape), self._lines(shape)
+        self._have(lines)
+        at = self._used[-1]
+        self._used[-1] = at + lines
+        return self._pieces[-1][at : at + size].reshape(shape)
+
+    def several(self, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+        """New arrays in one piece."""
+        self._have(sum(map(self._lines, shapes)))
+        return [self(*shape) for shape in shapes]
+
+    def _lines(self, shape: tuple[int, ...]) -> int:
+        return -(-math.prod(shape) // self.LINE) * self.LINE
+
+    def _have(self, size: int) -> None:
         if not self._pieces or self._used[-1] + size > len(self._pieces[-1]):
             self._pieces.append(torch.empty(max(size, self.LEAST)).numpy())
             self._used.append(0)
-        at = self._used[-1]
-        self._used[-1] = at + -(-size // self.LINE) * self.LINE
-        return self._pieces[-1][at : at + size].reshape(shape)
 
     def tensors(self) -> list[Tensor]:
         """All that is kept."""

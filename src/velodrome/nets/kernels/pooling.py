@@ -133,7 +133,7 @@ def pooled(x: Array, weights: Sequence[Array], room: Room, mask: Array, heads: i
     """As `pool`, on arrays, with the way back."""
     rows, longest, width = x.shape
     shapes = ((width,), (heads, width), (rows, heads, longest), (heads, rows, width), (rows, width))
-    kept, out = tuple(room(*shape) for shape in shapes), room(rows, width)
+    kept, out = tuple(room.several(shapes)), room(rows, width)
     query, own = weights[0], tuple(weights[1:])
     given = x, mask, query, own, np.float32(1 / math.sqrt(width // heads)), kept
     pool_forward(*given, out)

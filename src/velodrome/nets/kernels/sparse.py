@@ -148,7 +148,7 @@ def packed_linear(bits: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`unpack(bits) @ weight + bias`, compiled on the CPU, dense elsewhere."""
     if not kernels_take(weight):
         return unpack(bits, weight.shape[0]).to(weight.dtype) @ weight + bias
-    packed = bits.contiguous().numpy()
+    packed = array_from(bits)
     starts, listed = np.empty(len(packed) + 1, np.int64), np.empty(packed.size * 8, np.int16)
     count = list_bits(packed, starts, listed)
     return _sum_rows(starts, listed[:count], weight, bias)
