@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "measure how well a run plays, with its standard error",
     "profile": "see where the time of a recipe goes",
     "compare": "set nets, or runs, side by side",
+    "trial": "measure two settings of a recipe side by side",
     "report": "write the report of a run as one page",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""

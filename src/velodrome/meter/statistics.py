@@ -79,6 +79,32 @@ def median_ratio(
     return Ratio(float(np.median(new) / np.median(old)), (float(low), float(high)))
 
 
+def nested_ratio(pairs: Sequence[tuple[ArrayLike, ArrayLike]], confidence: float = 0.95, seed: int = 0) -> Ratio:
+    """After over before where every pair holds repeated times of both, taken in turn: sample i of one beside sample i
+    of the other.
+
+    Times inside a pair have more in common than times of different pairs: one process is a little faster than the next
+    for as long as it lives. So the interval is Student's over pairs. Few pairs may agree by luck; then it is as wide
+    as a bootstrap of the samples within them says.
+    """
+    logs = [np.log(new / old) for old, new in (_both(*pair, paired=True) for pair in pairs)]
+    if len(logs) < 2:
+        raise ValueError("an interval over pairs needs two of them or more")
+    generator, centres = np.random.default_rng(seed), np.array([_trimmed(each[None])[0] for each in logs])
+    between = centres.std(ddof=1) / np.sqrt(len(logs)) * float(stats.t.ppf((1 + confidence) / 2, len(logs) - 1))
+    drawn = [_trimmed(each[generator.integers(len(each), size=(RESAMPLES, len(each)))]) for each in logs]
+    low, high = np.percentile(np.mean(drawn, 0), [50 * (1 - confidence), 50 * (1 + confidence)])
+    centre, reach = float(centres.mean()), max(float(between), float(high - low) / 2)
+    return Ratio(float(np.exp(centre)), (float(np.exp(centre - reach)), float(np.exp(centre + reach))))
+
+
+def _trimmed(rows: Samples) -> Samples:
+    """The mean of each row without its lowest and highest fifth: what disturbed single samples has no weight."""
+    cut = rows.shape[1] // 5
+    trimmed: Samples = np.sort(rows, 1)[:, cut : rows.shape[1] - cut].mean(1)
+    return trimmed
+
+
 def rank_test(before: ArrayLike, after: ArrayLike, paired: bool = False) -> float:
     """How likely ranks as different as these are if nothing changed."""
     old, new = _both(before, after, paired)

@@ -13,11 +13,14 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import tyro
 
 from velodrome.mistake import Mistake, nearest
+from velodrome.recipes.recipe import Recipe
+from velodrome.recipes.tuned import read_settings
 
 Own = TypeVar("Own")
 Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+Length = Annotated[str, tyro.conf.arg(metavar="TIME")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 _BOTH = "OwnAndSettings"
 _IN_WORDS = {
@@ -48,6 +51,28 @@ def parse_with_settings(verb: str, own: type[Own], arguments: Sequence[str], set
     )
     parsed = _parsed(verb, both, arguments)
     return parsed.own, parsed.settings
+
+
+def parse_with_file(verb: str, own: type[Own], arguments: Sequence[str], recipe: Recipe) -> tuple[Own, Any]:
+    """The verb's own flags, one of which is `--settings FILE`, and the recipe's settings: those of the file where there
+    is one, with the changes that flags ask for."""
+    found, settings = parse_with_settings(verb, own, arguments, recipe.settings())
+    file: Path | None = found.settings  # type: ignore[attr-defined]
+    if file is None:
+        return found, settings
+    kept = read_settings(file, recipe)
+    found, settings = parse_with_settings(verb, own, arguments, kept.settings)
+    if found.threads is None and kept.threads is not None:  # type: ignore[attr-defined]
+        found = dataclasses.replace(found, threads=kept.threads)  # type: ignore[type-var]
+    return found, settings
+
+
+def seconds_of(flag: str, length: str) -> float:
+    """A length of time as people write it: 90, 90s, 10m, 1h."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|m|min|h|)", length.strip())
+    if not found:
+        raise Mistake(f"{flag} {length!r} is no length of time; write 90s, 10m or 1h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
 def _unprefixed(kind: Any) -> Any:

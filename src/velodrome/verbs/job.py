@@ -19,6 +19,7 @@ from velodrome.meter.trace import Trace
 from velodrome.mistake import Mistake
 from velodrome.recipes.recipe import Recipe
 from velodrome.recipes.restore import build_from
+from velodrome.recipes.tuned import read_settings
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Config, Run
 from velodrome.runs.settings import differences, settings_from_json, settings_to_json
@@ -73,6 +74,8 @@ class Job:
         if config.recipe != self.recipe.name:
             raise Mistake(f"{self.run.folder} is a run of {config.recipe}, not of {self.recipe.name}")
         saved = settings_from_json(self.recipe.settings, config.settings)
+        if self.flags.settings is not None:
+            saved = read_settings(self.flags.settings, self.recipe).settings
         _, asked = parse_with_settings(f"train {self.recipe.name}", type(self.flags), arguments, saved)
         changes = differences(config.settings, settings_to_json(asked))
         for name in ("seed", "device", "threads"):
@@ -100,6 +103,8 @@ class Job:
             checkpoints.set_aside_damaged(checkpoint)
             self.run.cut_back(checkpoint.iteration)
         _say(f"going on with {self.run.folder} after iteration {checkpoint.iteration}")
+        if not trainer.game.resumes:
+            _say(f"{trainer.game.spec.name} cannot be put back in mid-play: its games begin anew")
         return totals
 
     def _session(self, trainer: Trainer, totals: Totals, exam: Exam | None) -> Trained:

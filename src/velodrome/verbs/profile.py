@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +16,7 @@ from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.budget import Budget
 from velodrome.meter.clock import Clock
 from velodrome.meter.machine import hardware
+from velodrome.meter.memory import peak_memory_mb
 from velodrome.meter.trace import Trace
 from velodrome.mistake import callers_mistake
 from velodrome.recipes.recipe import find
@@ -152,15 +151,9 @@ def _document(recipe: str, flags: Profile, measured: Measured) -> dict[str, Any]
         "throughput": rates | {"iterations_per_s": len(measured.plain_s) / plain_s},
         "plain": {"wall_s": plain_s, "iteration_s": {"p50": p50, "p95": p95}},
         "warm_up": {"iterations": flags.warm_up, "wall_s": measured.warm_up_s},
-        "memory_mb": _peak_memory_mb(),
+        "memory_mb": peak_memory_mb(),
         "machine": hardware() | {"torch_threads": torch.get_num_threads()},
     }
-
-
-def _peak_memory_mb() -> float:
-    """The most memory that this process ever held."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _text(document: dict[str, Any], measured: Measured) -> str:

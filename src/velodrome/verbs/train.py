@@ -13,7 +13,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import Recipe, find
 from velodrome.runs.run import Config, Run
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.flags import Count, Folder, Name, Seconds, parse, parse_with_settings, refuse_below, subject
+from velodrome.verbs.flags import Count, Folder, Name, Seconds, parse, parse_with_file, refuse_below, subject
 from velodrome.verbs.job import Job
 from velodrome.verbs.seeds import train_seeds
 
@@ -34,7 +34,8 @@ class Train:
     until: Name = None
     """Stop at a score, such as "score<6": the mean must be past it by two standard errors."""
     against: Name = None
-    """Whom to evaluate against: a bot of the game or the folder of a run; by default the game's last bot."""
+    """Whom to evaluate against: a bot of the game, the folder of a run, or "nobody" to have all seats; by default the
+    game's last bot."""
     episodes: int = 1000
     """How many games an evaluation plays, or starts where each is played in every seat."""
     evaluate_every: Seconds = None
@@ -47,6 +48,8 @@ class Train:
     """Train this many seeds one after another, evaluate each, and give mean and interval."""
     device: Name = None
     """cpu (by default) or cuda."""
+    settings: Folder = None
+    """A file with settings, such as the tuned.json of `velodrome tune`; flags change them further."""
     threads: Count = None
     """Threads that torch may use for one operation; by default as many as torch takes."""
     tensorboard: bool = False
@@ -66,7 +69,7 @@ def train(arguments: Sequence[str]) -> Answer:
         parse("train RECIPE", Train, rest)
     with callers_mistake():
         recipe = find(name)
-    flags, settings = parse_with_settings(f"train {name}", Train, rest, recipe.settings())
+    flags, settings = parse_with_file(f"train {name}", Train, rest, recipe)
     _refuse_bad_flags(flags)
     folder = flags.run or _new_folder(recipe)
 

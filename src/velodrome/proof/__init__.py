@@ -1,0 +1,1 @@
+"""Finding causes, trying changes, and keeping what is proven."""

@@ -1,0 +1,104 @@
+"""Settings that bear on speed, by name: what turning one changes, and what to try.
+
+A recipe, ours or anyone's, names its settings as here where they mean the same, and is tuned without a word more. A
+choice (a switch, a `Literal`) is tried with every other value, a number with the factors given here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from velodrome.proof.guard import KINDS, Kind
+
+THREADS = "threads"
+"""Not a setting of a recipe but of the process: torch's threads for one operation."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting that bears on speed."""
+
+    kind: Kind
+    """How far turning it goes, at most; the trial may find that it goes less far."""
+    factors: tuple[float, ...] = ()
+    """What a number is multiplied by."""
+
+
+KNOBS = {
+    "games": Knob("algorithmic", (2, 4, 0.5, 0.25)),
+    "minibatch": Knob("algorithmic", (2, 4, 8, 16)),
+    "epochs": Knob("algorithmic", (0.5,)),
+    "accumulate": Knob("numeric", (0.5, 0.25)),
+    "lanes": Knob("numeric", (2, 0.5)),
+    "workers": Knob("numeric", (2, 0.5)),
+    THREADS: Knob("numeric"),
+    "precision": Knob("numeric"),
+    "compile": Knob("numeric"),
+    "fused": Knob("numeric"),
+    "optimizer": Knob("numeric"),
+    "attention": Knob("numeric"),
+    "agents": Knob("numeric"),
+    "candidates": Knob("numeric"),
+    "steps": Knob("numeric"),
+    "layout": Knob("numeric"),
+    "positions": Knob("exact"),
+    "tables": Knob("exact"),
+    "acting": Knob("exact"),
+    "targets": Knob("exact"),
+    "reads": Knob("exact"),
+    "keep_memory": Knob("exact"),
+    "share_out": Knob("exact"),
+    "input": Knob("numeric"),
+    "forced": Knob("algorithmic"),
+    "dead": Knob("algorithmic"),
+    "net": Knob("algorithmic"),
+    "width": Knob("algorithmic", (0.5, 0.25)),
+    "widths": Knob("algorithmic"),
+    "layers": Knob("algorithmic", (0.5,)),
+    "heads": Knob("algorithmic", (0.5,)),
+}
+"""By the last part of a setting's dotted name."""
+
+
+def knob_of(name: str) -> Knob | None:
+    """The knob that a dotted setting is."""
+    return KNOBS.get(name.rpartition(".")[2])
+
+
+def kind_of(changed: list[str]) -> Kind:
+    """How far a change of these settings goes: what is not known here may change the learning."""
+    kinds = [knob.kind if (knob := knob_of(name)) else "algorithmic" for name in changed]
+    return max(kinds, key=KINDS.index, default="exact")
+
+
+def values(settings: Any) -> Iterator[tuple[str, Any, list[Any]]]:
+    """`(dotted name, value, other values to try)` of every knob that a settings dataclass has."""
+    yield from _values(settings, "")
+
+
+def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, list[Any]]]:
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(value):
+            yield from _values(value, f"{name}.")
+        elif (knob := knob_of(name)) is not None:
+            yield name, value, [other for other in _others(hints[field.name], value, knob) if other != value]
+
+
+def _others(kind: Any, value: Any, knob: Knob) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    if isinstance(value, int):
+        return [max(1, round(value * factor)) for factor in knob.factors]
+    if isinstance(value, tuple) and value and all(isinstance(each, int) for each in value):
+        return [tuple(max(1, each // 2) for each in value)]
+    return []
