@@ -35,7 +35,7 @@ STAIRS = {"compiled", "mistake"}
 DOOR = "__init__"
 """The package itself, which shows what is in the rooms, and fetches it when it is asked for."""
 
-OPTIONAL = {"gymnasium", "pettingzoo", "pyspiel", "ray", "tensorboard", "wandb"}
+OPTIONAL = {"gymnasium", "mpe2", "pettingzoo", "pyspiel", "ray", "tensorboard", "wandb"}
 """Packages that an installation may lack."""
 
 
