@@ -44,6 +44,7 @@ def test_lanes_add_up_to_the_whole_gradient() -> None:
     made = trainer(lanes=2)
     for lane in made.lanes:
         lane.play(Clock(enabled=False))
+        lane.estimate()
     expected = []
     for number, lane in enumerate(made.lanes):
         rows = lane.segment.rows[:64]
@@ -84,6 +85,7 @@ def test_the_ratio_is_one_before_the_first_update() -> None:
     made = trainer()
     lane = made.lanes[0]
     lane.play(Clock(enabled=False))
+    lane.estimate()
     _, told = lane._loss(*lane._batch(lane.segment.rows))
     assert abs(float(told[3])) < 1e-6  # the policy has not moved
     assert float(told[4]) == 0  # and nothing was clipped
@@ -144,6 +146,7 @@ def test_bots_play_as_they_would() -> None:
     made = trainer(opponents=Opponents(bots=("lowest",), bots_share=1.0))
     lane = made.lanes[0]
     lane.play(Clock(enabled=False))
+    lane.estimate()
     theirs = ~lane.segment.own
     legal = lane.segment.views["legal"].numpy()
     lowest = legal.argmax(-1)

@@ -1,7 +1,8 @@
 """Other projects' environments as a game of ours: one environment a slot, stepped in Python.
 
-Trainers, evaluation and recipes take such a game as any other. Two things cannot be had: speed, and snapshots, since
-nobody can look inside a foreign environment. So a run on one cannot be resumed in mid-play; `snapshot` says so.
+Trainers, evaluation and recipes take such a game as any other. One thing cannot be had: snapshots, since nobody can
+look inside a foreign environment. So a run on one that is resumed begins its games anew, from the next seeds, and
+bit-exact continuation is not promised.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import numpy as np
 
 from velodrome.edge.spaces import spaces
 from velodrome.games.game import Array, Bits, Box, Choice, Game, Part, Score, Spec, View
-from velodrome.games.kernel import draw, seed_states
+from velodrome.games.kernel import draw, seed_states, uniforms
 from velodrome.mistake import Mistake
 
 MASK = "action_mask"
-"""The view that says which choices are legal, for environments that tell."""
+"""The view that says which choices are legal, for environments that tell; where there are several choices, each has
+one, with its number behind."""
 
 
 class Slot(Protocol):
@@ -26,12 +28,15 @@ class Slot(Protocol):
 
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
+    limit: int | None
+    """The most steps that the environment itself lets a game last, if it tells."""
     agents: list[str]
     """One name a seat."""
     deciders: int
     seat: list[int]
     """Whose observation is in each row."""
     acting: list[bool]
+    """Who decides; of a game that was cut, who would have."""
     observations: list[Any]
     masks: list[Any]
     """A mask a row, or None where the environment gives none."""
@@ -53,12 +58,13 @@ class ForeignGame(Game):
 
     record: ClassVar[np.dtype[Any]] = np.dtype([("start", "u8"), ("luck", "u8"), ("steps", "i8"), ("over", "i1")])
     side_by_side: ClassVar[int] = 64
+    resumes: ClassVar[bool] = False
 
     def __init__(
         self,
         name: str,
         opened: Callable[[], Slot],
-        longest: int,
+        longest: int | None,
         settings: Mapping[str, Any],
         games: int,
         seed: int,
@@ -67,8 +73,14 @@ class ForeignGame(Game):
         duplicate: bool,
     ):
         self.slots = [opened() for _ in range(games)]
-        self.slots[0].begin(0)
-        super().__init__(spec_of(name, self.slots[0], longest, settings), games, seed, threads, first, duplicate)
+        slot = self.slots[0]
+        slot.begin(0)
+        limit = longest or slot.limit
+        if limit is None:
+            raise Mistake(f"{name} declares no time limit: say after how many steps a game is cut (longest=1000)")
+        self.paths = [(path, keys) for path, keys, _ in leaves(slot.observation_space)]
+        self.mask_names, _ = masks_of(slot.action_space, slot.masks[0])
+        super().__init__(spec_of(name, slot, limit, settings), games, seed, threads, first, duplicate)
 
     def seed_records(self, seed: int, start: Array, luck: Array) -> None:
         """The environments are seeded from one state, the random bot draws on the other."""
@@ -86,65 +98,84 @@ class ForeignGame(Game):
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
         """Step the environments."""
-        self.rewards[lo:hi] = 0
-        for i in range(lo, hi):
-            if self.records["over"][i]:
-                continue
-            rows = [{name: part[i, k] for name, part in action.items()} for k in range(self.spec.deciders)]
-            if not all(self._allowed(i, k, row) for k, row in enumerate(rows) if self.acting[i, k]):
-                return i
-            self._step(i, rows)
+        own = {name: part[lo:hi] for name, part in action.items()}
+        going = self.records["over"][lo:hi] == 0
+        wrong = (self.acting[lo:hi] & going[:, None] & ~self._legal(slice(lo, hi), own)).any(1)
+        if wrong.any():
+            return lo + int(wrong.argmax())
+        rows = {name: part.reshape(-1, *part.shape[2:]) for name, part in own.items()}
+        wanted, deciders = natives(self.slots[lo].action_space, rows), self.spec.deciders
+        played = np.flatnonzero(going).tolist()
+        for i in played:
+            self.slots[lo + i].play(wanted[i * deciders : (i + 1) * deciders])
+            self._show(lo + i)
+        self._note(lo, hi, [lo + i for i in played])
         return -1
 
-    def _allowed(self, i: int, k: int, row: Mapping[str, Array]) -> bool:
-        for part in self.spec.action:
-            value = row[part.name]
-            if isinstance(part, Choice):
-                mask = np.ones(part.n, np.bool_) if part.mask is None else self.views[part.mask][i, k]
-                legal = 0 <= value < part.n and (mask[value] or not mask.any())
-            elif isinstance(part, Bits):
-                legal = np.isin(value, (0, 1)).all()
-            else:
-                legal = (np.abs(value) <= 1).all()
-            if not legal:
-                return False
-        return True
+    def _note(self, lo: int, hi: int, played: list[int]) -> None:
+        """Write what the step brought to the games that were played, and nothing to those that were over."""
+        self.rewards[lo:hi] = 0
+        if not played:
+            return
+        slots, steps = [self.slots[i] for i in played], self.records["steps"]
+        self.rewards[played] = [slot.rewards for slot in slots]
+        self.outcome[played] += self.rewards[played]
+        steps[played] += 1
+        ended = np.array([slot.ended for slot in slots])
+        cut = ~ended & (np.array([slot.cut for slot in slots]) | (steps[played] >= self.spec.longest))
+        self.ended[played], self.cut[played], self.records["over"][played] = ended, cut, ended | cut
 
-    def _step(self, i: int, rows: list[dict[str, Array]]) -> None:
-        slot = self.slots[i]
-        slot.play([native(slot.action_space, row) for row in rows])
-        self.records["steps"][i] += 1
-        self.rewards[i] = slot.rewards
-        self.outcome[i] += self.rewards[i]
-        self.ended[i] = slot.ended
-        self.cut[i] = not slot.ended and (slot.cut or self.records["steps"][i] >= self.spec.longest)
-        self.records["over"][i] = self.ended[i] or self.cut[i]
-        self._show(i)
+    def _legal(self, which: slice, action: dict[str, Array]) -> Array:
+        """Which rows `[games, K]` are allowed; a row whose mask allows nothing may do anything."""
+        legal = np.ones(self.acting[which].shape, np.bool_)
+        for part in self.spec.action:
+            value = action[part.name]
+            if isinstance(part, Choice):
+                legal &= (value >= 0) & (value < part.n)
+                if part.mask is not None:
+                    mask = self.views[part.mask][which]
+                    at = value.clip(0, part.n - 1)[..., None]
+                    legal &= np.take_along_axis(mask, at, -1)[..., 0] | ~mask.any(-1)
+            elif isinstance(part, Bits):
+                legal &= ((value == 0) | (value == 1)).all(-1)
+            else:
+                legal &= (np.abs(value) <= 1).all(-1)
+        return legal
 
     def _show(self, i: int) -> None:
         slot = self.slots[i]
         self.seat[i], self.acting[i] = slot.seat, slot.acting
-        for k, (observation, mask) in enumerate(zip(slot.observations, slot.masks, strict=True)):
-            if observation is not None:
-                for name, leaf, _ in leaves(slot.observation_space, observation):
-                    self.views[name][i, k] = leaf
-                if MASK in self.views:
-                    self.views[MASK][i, k] = mask
+        for k, observation in enumerate(slot.observations):
+            if observation is None:
+                continue
+            for name, keys in self.paths:
+                leaf = observation
+                for key in keys:
+                    leaf = leaf[key]
+                self.views[name][i, k] = leaf
+            if self.mask_names:
+                _, masks = masks_of(slot.action_space, slot.masks[k])
+                for name, mask in zip(self.mask_names, masks or [True] * len(self.mask_names), strict=True):
+                    self.views[name][i, k] = mask
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Anything legal, with equal chance."""
-        for i in range(lo, hi):
-            self.records["luck"][i], bits = draw(self.records["luck"][i])
-            random = np.random.default_rng(int(bits))
-            for k in range(self.spec.deciders):
-                for part in self.spec.action:
-                    action[part.name][i, k] = self._anything(part, random, i, k)
+        for part in self.spec.action:
+            own = action[part.name][lo:hi]
+            chance = np.empty((hi - lo, own[0].size))
+            uniforms(self.records["luck"][lo:hi], chance)
+            own[:] = self._anything(part, chance.reshape(own.shape), slice(lo, hi))
 
-    def _anything(self, part: Part, random: np.random.Generator, i: int, k: int) -> Any:
+    def _anything(self, part: Part, chance: Array, which: slice) -> Array:
+        if isinstance(part, Bits):
+            return chance < 0.5
         if isinstance(part, Choice):
-            legal = np.flatnonzero(self.views[part.mask][i, k]) if part.mask else np.arange(part.n)
-            return random.choice(legal) if legal.size else 0
-        return random.integers(0, 2, part.n) if isinstance(part, Bits) else random.uniform(-1, 1, part.n)
+            legal = np.ones((*chance.shape, part.n), np.bool_) if part.mask is None else self.views[part.mask][which]
+            legal = legal | ~legal.any(-1, keepdims=True)
+            wanted = (chance * legal.sum(-1)).astype(np.int64)
+            chosen: Array = (legal.cumsum(-1) > wanted[..., None]).argmax(-1)
+            return chosen
+        return 2 * chance - 1
 
     def snapshot(self) -> NoReturn:
         """Not to be had."""
@@ -154,27 +185,52 @@ class ForeignGame(Game):
         """Not to be had."""
         self.snapshot()
 
+    def resume(self, records: Array) -> None:
+        """Begin the games that come after those that a run kept the records of."""
+        self.records[:] = records
+        self.reset()
+
 
 def spec_of(name: str, slot: Slot, longest: int, settings: Mapping[str, Any]) -> Spec:
     """The declaration of a game that such environments play."""
     views = {path: view_of(space) for path, _, space in leaves(slot.observation_space)}
-    action = tuple(parts(slot.action_space))
-    if isinstance(action[0], Choice) and len(action) == 1 and slot.masks[0] is not None:
-        views[MASK] = View((action[0].n,), np.bool_, 0, 1, "which choices are legal")
-        action = (replace(action[0], mask=MASK),)
-    seats = len(slot.agents)
-    return Spec(name, seats, slot.deciders, views, action, Score("return", "higher"), longest, settings=settings)
+    action = list(parts(slot.action_space))
+    names, _ = masks_of(slot.action_space, slot.masks[0])
+    for index, mask in enumerate(names):
+        part = action[index]
+        assert isinstance(part, Choice)
+        views[mask] = View((part.n,), np.bool_, 0, 1, "which choices are legal")
+        action[index] = replace(part, mask=mask)
+    score, seats = Score("return", "higher"), len(slot.agents)
+    return Spec(name, seats, slot.deciders, views, tuple(action), score, longest, settings=settings)
 
 
-def leaves(space: spaces.Space[Any], value: Any = None, path: str = "") -> Iterator[tuple[str, Any, spaces.Space[Any]]]:
-    """`(name, value, space)` of every array in an observation, dicts and tuples taken apart."""
+def masks_of(space: spaces.Space[Any], mask: Any) -> tuple[list[str], list[Any]]:
+    """The views' names and the masks of the choices that an action space is made of; none where `mask` is None."""
+    if mask is None:
+        return [], []
+    if isinstance(space, spaces.Discrete):
+        return [MASK], [np.asarray(mask, np.bool_)]
+    if not isinstance(space, spaces.MultiDiscrete):
+        raise Mistake(f"masks for actions in {space} are not supported; leave {MASK} out")
+    each = mask if isinstance(mask, tuple | list) else np.split(np.asarray(mask), space.nvec.ravel().cumsum()[:-1])
+    return [f"{MASK}.{index}" for index in range(space.nvec.size)], [np.asarray(one, np.bool_) for one in each]
+
+
+def leaves(
+    space: spaces.Space[Any], path: str = "", keys: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, tuple[Any, ...], spaces.Space[Any]]]:
+    """`(name, keys, space)` of every array in an observation, dicts and tuples taken apart; the keys lead to it."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
-        for key, part in inner:
+        for key, part in _inside(space):
             if key != MASK:
-                yield from leaves(part, None if value is None else value[key], _below(path, key))
+                yield from leaves(part, _below(path, key), (*keys, key))
     else:
-        yield path or "observation", value, space
+        yield path or "observation", keys, space
+
+
+def _inside(space: Any) -> Iterator[tuple[Any, spaces.Space[Any]]]:
+    yield from space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
 
 
 def _below(path: str, key: Any) -> str:
@@ -192,7 +248,7 @@ def view_of(space: spaces.Space[Any]) -> View:
         return View(space.shape, np.int8, 0, 1)
     if isinstance(space, spaces.MultiDiscrete):
         return View(space.shape, np.int64, int(space.start.min()), int((space.start + space.nvec).max() - 1))
-    raise ValueError(f"observations in {space} are not supported; wrap the environment so that they are arrays")
+    raise Mistake(f"observations in {space} are not supported; wrap the environment so that they are arrays")
 
 
 def parts(space: spaces.Space[Any], name: str = "") -> Iterator[Part]:
@@ -208,26 +264,26 @@ def parts(space: spaces.Space[Any], name: str = "") -> Iterator[Part]:
     elif isinstance(space, spaces.Box) and space.dtype.kind == "f" and space.is_bounded():
         yield Box(own, int(np.prod(space.shape)))
     elif isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
-        for key, part in inner:
+        for key, part in _inside(space):
             yield from parts(part, _below(name, key))
     else:
-        raise ValueError(f"actions in {space} are not supported; wrap the environment so that they are bounded numbers")
+        raise Mistake(f"actions in {space} are not supported; wrap the environment so that they are bounded numbers")
 
 
-def native(space: Any, row: Mapping[str, Array], name: str = "") -> Any:
-    """An action as the environment wants it."""
+def natives(space: Any, rows: Mapping[str, Array], name: str = "") -> list[Any]:
+    """Rows of actions as the environment wants them."""
     own = name or "action"
     if isinstance(space, spaces.Discrete):
-        return int(row[own]) + int(space.start)
+        return (rows[own] + int(space.start)).tolist()  # type: ignore[no-any-return]
     if isinstance(space, spaces.MultiBinary):
-        return row[own].reshape(space.shape).astype(np.int8)
+        return list(rows[own].reshape(-1, *space.shape).astype(np.int8))
     if isinstance(space, spaces.MultiDiscrete):
-        chosen = [int(row[f"{own}.{index}"]) for index in range(space.nvec.size)]
-        return np.array(chosen, space.dtype).reshape(space.shape) + space.start
+        chosen = np.stack([rows[f"{own}.{index}"] for index in range(space.nvec.size)], -1)
+        return list(chosen.reshape(-1, *space.shape).astype(space.dtype) + space.start)
     if isinstance(space, spaces.Box):
-        share = 0.5 * (1 + row[own].reshape(space.shape))
-        return np.clip(space.low + share * (space.high - space.low), space.low, space.high).astype(space.dtype)
-    if isinstance(space, spaces.Dict):
-        return {key: native(part, row, _below(name, key)) for key, part in space.spaces.items()}
-    return tuple(native(part, row, _below(name, index)) for index, part in enumerate(space.spaces))
+        share = 0.5 * (1 + rows[own].reshape(-1, *space.shape))
+        return list(np.clip(space.low + share * (space.high - space.low), space.low, space.high).astype(space.dtype))
+    inside = [natives(part, rows, _below(name, key)) for key, part in _inside(space)]
+    if isinstance(space, spaces.Tuple):
+        return list(zip(*inside, strict=True))
+    return [dict(zip(space.spaces, each, strict=True)) for each in zip(*inside, strict=True)]

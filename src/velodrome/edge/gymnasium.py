@@ -11,6 +11,7 @@ After importing this module, `gymnasium.make("velodrome/hearts-v0")` and `gymnas
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from velodrome.edge.table import Table
 from velodrome.games import GAMES, make
 from velodrome.games.game import Array, Game
 from velodrome.learn.players import Player
+from velodrome.mistake import Mistake
 
 try:
     import gymnasium
@@ -195,16 +197,12 @@ class GymnasiumGame(ForeignGame):
         duplicate: bool = False,
     ):
         def opened() -> _GymnasiumSlot:
-            made = gymnasium.make(env, disable_env_checker=True, **chosen) if isinstance(env, str) else env(**chosen)
-            return _GymnasiumSlot(made)
+            return _GymnasiumSlot(_registered(env, chosen) if isinstance(env, str) else env(**chosen))
 
         chosen = options or {}
         name = env if isinstance(env, str) else getattr(env, "__name__", "environment")
-        limit = longest or _declared_limit(opened().env)
-        if limit is None:
-            raise ValueError(f"{name} declares no time limit; give one: from_gymnasium(..., longest=1000)")
         settings = {"env": env, "longest": longest, "options": chosen}
-        super().__init__(name, opened, limit, settings, games, seed, threads, first, duplicate)
+        super().__init__(name, opened, longest, settings, games, seed, threads, first, duplicate)
 
 
 def from_gymnasium(
@@ -222,10 +220,15 @@ def from_gymnasium(
     return GymnasiumGame(games, seed, env, longest, options, threads)
 
 
-def _declared_limit(env: Any) -> int | None:
-    limit: int | None = env.spec.max_episode_steps if env.spec is not None else None
-    env.close()
-    return limit
+def _registered(env: str, options: dict[str, Any]) -> Any:
+    try:
+        return gymnasium.make(env, disable_env_checker=True, **options)
+    except gymnasium.error.UnregisteredEnv as error:
+        near = difflib.get_close_matches(env, gymnasium.registry)
+        hint = f"did you mean {' or '.join(near)}?" if near else "gymnasium.pprint_registry() lists those there are"
+        raise Mistake(f"Gymnasium knows no environment {env!r}; {hint}") from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise Mistake(f"{env}: {' '.join(str(error).split())}") from error
 
 
 class _GymnasiumSlot:
@@ -237,6 +240,7 @@ class _GymnasiumSlot:
     def __init__(self, env: Any):
         self.env = env
         self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.limit: int | None = env.spec.max_episode_steps if env.spec is not None else None
         self.seat, self.acting = [0], [True]
 
     def begin(self, seed: int) -> None:

@@ -2,7 +2,7 @@
 
     env = SeatsAec("hearts")
     env = SeatsParallel("hearts")
-    game = from_pettingzoo("pettingzoo.classic.tictactoe_v3", games=8)
+    game = from_pettingzoo("mpe2.simple_spread_v3", games=8)
 
 Agents are called `seat_0`, `seat_1` and so on. All of them stay until the game is over; whoever has nothing to decide
 (it is another's turn, or the seat has died) is not asked, and in the parallel form the action is ignored.
@@ -10,6 +10,8 @@ Agents are called `seat_0`, `seat_1` and so on. All of them stay until the game 
 
 from __future__ import annotations
 
+import difflib
+import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -29,6 +31,7 @@ from velodrome.edge.spaces import (
 )
 from velodrome.games import make
 from velodrome.games.game import Array, Game
+from velodrome.mistake import Mistake
 
 try:
     import pettingzoo
@@ -222,7 +225,7 @@ class PettingzooGame(ForeignGame):
         games: int,
         seed: int,
         env: str | Callable[..., Any],
-        longest: int,
+        longest: int | None = None,
         options: dict[str, Any] | None = None,
         threads: int = 1,
         first: int = 0,
@@ -241,10 +244,17 @@ class PettingzooGame(ForeignGame):
 
 
 def from_pettingzoo(
-    env: str | Callable[..., Any], longest: int, games: int = 1, seed: int = 0, threads: int = 1, **options: Any
+    env: str | Callable[..., Any],
+    longest: int | None = None,
+    games: int = 1,
+    seed: int = 0,
+    threads: int = 1,
+    **options: Any,
 ) -> PettingzooGame:
     """A game that plays `env` in every slot: a module's name (its `parallel_env` if it has one, else its `env`) or a
-    function that makes one. `longest` cuts a game after that many steps, since PettingZoo declares no limits.
+    function that makes one.
+
+    `longest` cuts a game after that many steps; it is needed where the environment has no `max_cycles` of its own.
     """
     return PettingzooGame(games, seed, env, longest, options, threads)
 
@@ -253,11 +263,22 @@ def _maker(module: str) -> Callable[..., Any]:
     try:
         found = import_module(module)
     except ImportError as error:
-        raise ValueError(f"{module} cannot be imported: {error}") from error
+        raise Mistake(f"{module} cannot be imported: {error}{_hint(module)}") from error
     maker: Callable[..., Any] | None = getattr(found, "parallel_env", None) or getattr(found, "env", None)
     if maker is None:
-        raise ValueError(f"{module} has neither parallel_env nor env")
+        raise Mistake(f"{module} has neither parallel_env nor env")
     return maker
+
+
+def _hint(module: str) -> str:
+    """What to do about a module that is not there: the nearest one beside it, or the package to install."""
+    package, _, name = module.rpartition(".")
+    try:
+        beside = [found.name for found in pkgutil.iter_modules(import_module(package or module).__path__)]
+    except ImportError:
+        return f"; is {module.partition('.')[0]} installed?"
+    near = difflib.get_close_matches(name, [each for each in beside if not each.startswith("_")])
+    return f"; did you mean {' or '.join(f'{package}.{each}' for each in near)}?" if near else ""
 
 
 class _PettingzooSlot:
@@ -271,7 +292,8 @@ class _PettingzooSlot:
         )
         for agent in self.agents:
             if (env.observation_space(agent), env.action_space(agent)) != (self.observation_space, self.action_space):
-                raise ValueError(f"{agent} has other spaces than {self.agents[0]}; pad them to be alike first")
+                raise Mistake(f"{agent} has other spaces than {self.agents[0]}; pad them to be alike first")
+        self.limit: int | None = getattr(env.unwrapped, "max_cycles", None)
         self.masks: list[Any] = []
 
     def _rewards(self, by_agent: dict[str, float]) -> list[float]:
@@ -286,6 +308,10 @@ class _AecSlot(_PettingzooSlot):
     """One agent decides at a time."""
 
     deciders = 1
+
+    def __init__(self, env: Any):
+        super().__init__(env)
+        self.limit = self.limit and self.limit * len(self.agents)
 
     def begin(self, seed: int) -> None:
         self.env.reset(seed=seed)
@@ -325,18 +351,19 @@ class _ParallelSlot(_PettingzooSlot):
         observations, infos = self.env.reset(seed=seed)
         self.ended = self.cut = False
         self.rewards = self._rewards({})
-        self._see(observations, infos)
+        self._see(observations, infos, set(self.agents))
 
     def play(self, actions: list[Any]) -> None:
-        given = {agent: actions[self.agents.index(agent)] for agent in self.env.agents}
+        given = {agent: action for agent, action in zip(self.agents, actions, strict=True) if agent in self.env.agents}
         observations, rewards, terminations, truncations, infos = self.env.step(given)
         self.rewards = self._rewards(rewards)
         if all(terminations[agent] or truncations[agent] for agent in given):
-            self.ended = any(terminations.values())
-            self.cut = not self.ended
-        self._see(observations, infos)
+            self.cut = any(truncations[agent] and not terminations[agent] for agent in given)
+            self.ended = not self.cut
+        left = {agent for agent in given if not terminations[agent]} if self.cut else set(self.env.agents)
+        self._see(observations, infos, left)
 
-    def _see(self, observations: dict[str, Any], infos: dict[str, Any]) -> None:
-        self.acting = [agent in self.env.agents for agent in self.agents]
+    def _see(self, observations: dict[str, Any], infos: dict[str, Any], left: set[str]) -> None:
+        self.acting = [agent in left for agent in self.agents]
         self.observations = [observations.get(agent) for agent in self.agents]
         self.masks = [self._mask(observations.get(agent), infos.get(agent, {})) for agent in self.agents]

@@ -159,6 +159,8 @@ class Game:
     record: ClassVar[np.dtype[Any]]
     side_by_side: ClassVar[int] = 4096
     """As many games as are worth holding at once."""
+    resumes: ClassVar[bool] = True
+    """Whether `resume` goes on in mid-play, bit for bit; otherwise the games begin anew."""
     spec: Spec
 
     def __init__(self, spec: Spec, games: int, seed: int, threads: int = 1, first: int = 0, duplicate: bool = False):
@@ -233,6 +235,10 @@ class Game:
         self.ended[:] = False
         self.cut[:] = False
         self._over_slices("look", self.look)
+
+    def resume(self, records: Array) -> None:
+        """Go on from the records that a run kept."""
+        self.restore(records)
 
     def _over_slices(self, what: str, work: Callable[[int, int], T]) -> list[T]:
         if (self._kind, what) in _compiled:

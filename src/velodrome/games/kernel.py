@@ -18,6 +18,7 @@ __all__ = [
     "nth_bit",
     "rule",
     "seed_states",
+    "uniforms",
 ]
 
 
@@ -49,3 +50,12 @@ def seed_states(seed, numbers, out):  # type: ignore[no-untyped-def]
     base = mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
     for i in range(numbers.shape[0]):
         out[i] = mix(base ^ mix(np.uint64(numbers[i]) * np.uint64(0xD1342543DE82EF95) + np.uint64(1)))
+
+
+@kernel
+def uniforms(states, out):  # type: ignore[no-untyped-def]
+    """Fill each row of `out [games, n]` with numbers from 0 to below 1 out of its game's state, which advances."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            states[i], bits = draw(states[i])
+            out[i, j] = np.float64(bits >> np.uint64(11)) * 2.0**-53

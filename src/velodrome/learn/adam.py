@@ -103,8 +103,9 @@ class Average:
     """A net whose weights are a running average of those that learn. Each lane moves the same part of both."""
 
     def __init__(self, net: nn.Module, optimizer: Adam, keep: float):
-        """The net's parameters have to be the first of those that the optimizer moves."""
-        self.net, self.keep = copy.deepcopy(net).requires_grad_(False), keep
+        """The net's parameters have to be the first of those that the optimizer moves. Buffers are those of the net."""
+        shared = {id(buffer): buffer for buffer in net.buffers()}
+        self.net, self.keep = copy.deepcopy(net, shared).requires_grad_(False), keep
         self.weights = in_one_vector(list(self.net.parameters()))
         self.followed = optimizer.weights[: len(self.weights)]
 

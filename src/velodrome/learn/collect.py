@@ -17,6 +17,7 @@ from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.kernels.advantage import advantages
 from velodrome.learn.opponents import Table
+from velodrome.learn.returns import Returns
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
 
@@ -35,10 +36,12 @@ class Collector:
         steps: int,
         generator: torch.Generator,
         device: str,
+        returns: Returns | None = None,
     ):
-        """`nets` has the `net` that plays and, where it does not estimate values itself, a `critic`."""
+        """`nets` has the `net` that plays and, where it does not estimate values itself, a `critic`. With `returns`,
+        rewards are learnt from in their units."""
         self.game, self.nets, self.table, self.generator, self.device = game, nets, table, generator, device
-        self.actions = Actions(game.spec.action)
+        self.actions, self.units = Actions(game.spec.action), returns
         rows = (game.games, steps, game.spec.deciders)
         wanted = {name for net in nets.values() for name in net.wants}  # type: ignore[union-attr]
         self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
@@ -67,8 +70,8 @@ class Collector:
         return torch.zeros(shape, dtype=dtype, device=self.device)
 
     @torch.no_grad()
-    def collect(self, clock: Clock, discount: float, trace: float, reward_scale: float) -> Counts:
-        """Play one segment and estimate its advantages."""
+    def collect(self, clock: Clock) -> Counts:
+        """Play one segment; `estimate` its advantages before learning from it."""
         game = self.game
         for step in range(self.rewards.shape[1]):
             with clock("collect.infer"):
@@ -89,8 +92,6 @@ class Collector:
         with clock("collect.infer"):
             if "critic" in self.nets:
                 self._criticise()
-        with clock("collect.encode"):
-            self._estimate(discount, trace, reward_scale)
         return Counts(game_steps=self.ended.size, decisions=int((self.acting & self.own).sum()))
 
     def _on_device(self) -> dict[str, Tensor]:
@@ -140,7 +141,8 @@ class Collector:
         views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
         value = self.nets.get("critic", self.nets["net"])(views)["value"].unflatten(0, (len(games), -1))
         self.cut_value[:, step] = np.nan
-        self.cut_value[games[:, None], step, self.game.seat[games]] = value.float().cpu().numpy()
+        left = np.where(self.game.acting[games], value.float().cpu().numpy(), 0)  # who is out earns nothing more
+        self.cut_value[games[:, None], step, self.game.seat[games]] = left
 
     def _criticise(self) -> None:
         critic, value = self.nets["critic"], self.value.view(-1)
@@ -148,10 +150,12 @@ class Collector:
         for lo in range(0, len(value), _PIECE):
             value[lo : lo + _PIECE] = critic({name: view[lo : lo + _PIECE] for name, view in views.items()})["value"]
 
-    def _estimate(self, discount: float, trace: float, reward_scale: float) -> None:
+    def estimate(self, discount: float, trace: float, reward_scale: float) -> None:
+        """Estimate the advantages of the segment that was played last."""
+        rewards = self.rewards if self.units is None else self.units.in_units(self.rewards)
         advantage, known = np.zeros(self.value.shape, np.float32), np.zeros(self.value.shape, bool)
         advantages(
-            self.rewards * np.float32(reward_scale), self.views["seat"].cpu().numpy(), self.acting,
+            rewards * np.float32(reward_scale), self.views["seat"].cpu().numpy(), self.acting,
             self.value.cpu().numpy(), self.ended, self.cut, self.cut_value,
             np.float32(discount), np.float32(trace), advantage, known,
         )  # fmt: skip
@@ -165,15 +169,18 @@ class Collector:
         return scores
 
     def state(self) -> dict[str, Any]:
-        """The games in mid-play, who sits where, and the random state."""
+        """The games in mid-play, as far as they can be kept, who sits where, and the random state."""
         return {
-            "game": self.game.snapshot(),
+            "game": self.game.records.copy(),
+            "returns": None if self.units is None else self.units.state(),
             "generator": self.generator.get_state(),
             "table": self.table.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Put everything where `state` left it."""
-        self.game.restore(state["game"])
+        self.game.resume(state["game"])
+        if self.units is not None:
+            self.units.load(state["returns"], self.game.resumes)
         self.generator.set_state(state["generator"])
         self.table.load(state["table"])

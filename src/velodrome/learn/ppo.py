@@ -7,10 +7,12 @@ advantages along each seat's decisions, and takes minibatch steps on the clipped
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,13 +21,15 @@ from velodrome.learn.actions import Actions
 from velodrome.learn.adam import Adam, Average
 from velodrome.learn.collect import Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
-from velodrome.learn.lanes import Lanes, possible
+from velodrome.learn.lanes import ROOM, Lanes, possible
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import NetPolicy
+from velodrome.learn.returns import Returns
 from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
+from velodrome.nets.moments import watching
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Ppo:
     value: float = 0.5
     """Weight of the value loss."""
     reward_scale: float = 1.0
+    normalise_rewards: bool = False
+    """Divide rewards by the running standard deviation of the discounted return as well."""
     gradient_clip: float = 0.5
     kl_stop: float = 0.0
     """End the epochs of an iteration once the policy has moved this far; 0 never does."""
@@ -95,6 +101,7 @@ class SelfPlay:
         lanes = lanes if possible(device) else 1
         self.parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
         self.optimizer = Adam(self.parameters, settings.rate, lanes=lanes)
+        self.watching = watching(self.nets.values())
         self.average = Average(net, self.optimizer, settings.average) if settings.average else None
         self.pool = Pool(opponents)
         self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
@@ -117,11 +124,36 @@ class SelfPlay:
         with _precision(self.settings.precision):
             counts = lane.play(clock)
             with clock("collect.encode"):
+                self._estimate(lane)
                 metrics = self._normalise(lane)
+                if self.iteration == 0:
+                    self._watch(lane)
             counts.learner_samples, learnt = self._learn(lane, clock)
+            with clock("collect.encode"):
+                if self.iteration > 0:
+                    self._watch(lane)
         self.iteration += 1
         self.pool.watch(self.nets["net"], self.iteration)
         return (counts.game_steps, counts.decisions, counts.learner_samples), metrics | learnt
+
+    def _watch(self, lane: Lane) -> None:
+        """Let running moments take what was seen, the same in every lane. Policies must not change between playing and
+        learning, so it comes last; but the first segment, which an untrained net has played, is watched at once."""
+        for module, moments in self.watching:
+            moments.take(self._together(moments.sums(module.watched(lane.seen(module.wants)))))
+
+    def _estimate(self, lane: Lane) -> None:
+        """Estimate the advantages, rewards in the units of all lanes' returns if that is wished."""
+        segment = lane.segment
+        if segment.units is not None:
+            sums = segment.units.sums(segment.rewards, segment.ended | segment.cut)
+            segment.units.moments.take(self._together(sums))
+        lane.estimate()
+
+    def _together(self, sums: Tensor) -> Tensor:
+        """What such vectors of all lanes add up to."""
+        parts = [self.team.exchange(*part.tolist()).sum(0) for part in torch.split(sums, ROOM)]
+        return torch.from_numpy(np.concatenate(parts)).to(sums.device)
 
     def _normalise(self, lane: Lane) -> dict[str, float]:
         """Normalise the advantages over all lanes, and say what the segments held."""
@@ -242,7 +274,8 @@ class Lane:
         deciders, seats = game.spec.deciders, game.spec.seats
         own = lanes * game.games * deciders * opponents.own_share(seats)
         steps = math.ceil(self.settings.batch / own) + (1 + table.mixed) * seats // deciders
-        self.segment = Collector(game, self.nets, table, steps, self.generator, self.device)
+        units = Returns(game.games, seats, self.settings.discount) if self.settings.normalise_rewards else None
+        self.segment = Collector(game, self.nets, table, steps, self.generator, self.device, units)
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
         self.first = lane == 0
@@ -265,14 +298,22 @@ class Lane:
         self.random = None if self.first else torch.from_numpy(state["torch"])
 
     def play(self, clock: Clock) -> Counts:
-        """Play a segment, then make ready to learn from it."""
-        settings = self.settings
+        """Play a segment."""
         for net in self.nets.values():
             net.eval()
-        counts = self.segment.collect(clock, settings.discount, settings.trace, settings.reward_scale)
+        counts = self.segment.collect(clock)
         for net in self.nets.values():
             net.train()
         return counts
+
+    def estimate(self) -> None:
+        """Estimate the advantages of the segment."""
+        self.segment.estimate(self.settings.discount, self.settings.trace, self.settings.reward_scale)
+
+    def seen(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """These views in the rows to learn from."""
+        segment = self.segment
+        return {name: segment.views[name].flatten(0, 2).index_select(0, segment.rows) for name in names}
 
     def shuffle(self) -> Tensor:
         """The rows to learn from, in a new order."""

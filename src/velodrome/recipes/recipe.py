@@ -18,6 +18,7 @@ RECIPES = {
     "hearts": "velodrome.recipes.hearts",
     "hearts-attention": "velodrome.recipes.hearts_attention",
     "hearts-mlp": "velodrome.recipes.hearts_mlp",
+    "ppo": "velodrome.recipes.ppo",
 }
 """Where each recipe lives: one line a recipe."""
 

@@ -29,7 +29,7 @@ class Evaluate:
     its agent is then untrained."""
 
     against: Name = None
-    """A bot of the game or the folder of another run; by default the game's last bot."""
+    """A bot of the game, the folder of another run, or "nobody" to have all seats; by default the game's last bot."""
     episodes: int = 1000
     """How many games to play, or starts where each is played in every seat."""
     sample: bool = False
@@ -86,13 +86,13 @@ def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
 
 
 def _scores(trainer: Trainer, flags: Evaluate, device: str) -> dict[str, Any]:
-    """The trainer's score, and those of the game's bots in its place where it plays against a bot."""
+    """The trainer's score, and those of the game's bots in its place unless it plays against a run."""
     if flags.threads:
         torch.set_num_threads(flags.threads)
     rival = opponent(flags.against, trainer.game, device)
     score = partial(play, game=trainer.game, against=rival.player, episodes=flags.episodes, seed=flags.seed)
     document = {"against": rival.name} | score(trainer, greedy=not flags.sample, device=device).to_json()
-    if isinstance(rival.player, str):
+    if rival.player is None or isinstance(rival.player, str):
         bots = {bot: score(bot) for bot in dict.fromkeys(["random", *trainer.game.spec.bots])}
         document["baselines"] = {bot: {"score": one.score, "stderr": one.stderr} for bot, one in bots.items()}
     return document

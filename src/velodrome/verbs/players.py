@@ -12,6 +12,9 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.restore import restore
 from velodrome.runs.run import Run
 
+NOBODY = "nobody"
+"""The agent has all seats."""
+
 
 @dataclass(frozen=True)
 class Opponent:
@@ -22,10 +25,11 @@ class Opponent:
 
 
 def opponent(name: str | None, game: Game, device: str) -> Opponent:
-    """The opponent of that name; without one, the last and strongest of the game's bots."""
+    """The opponent of that name; without one, the last and strongest of the game's bots. Where there is no bot but the
+    random one, as in other people's environments, the agent has all seats."""
     spec = game.spec
-    if spec.seats == 1 and name is None:
-        return Opponent("nobody", None)
+    if name == NOBODY or (name is None and (spec.seats == 1 or spec.bots == ("random",))):
+        return Opponent(NOBODY, None)
     bots = dict.fromkeys([*spec.bots, "random"])
     if name is None:
         return Opponent(spec.bots[-1], spec.bots[-1])
