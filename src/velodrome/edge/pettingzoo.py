@@ -263,21 +263,22 @@ def _maker(module: str) -> Callable[..., Any]:
     try:
         found = import_module(module)
     except ImportError as error:
-        raise Mistake(f"{module} cannot be imported: {error}{_hint(module)}") from error
+        raise Mistake(f"{module} cannot be imported: {error}{_hint(module, error.name or '')}") from error
     maker: Callable[..., Any] | None = getattr(found, "parallel_env", None) or getattr(found, "env", None)
     if maker is None:
         raise Mistake(f"{module} has neither parallel_env nor env")
     return maker
 
 
-def _hint(module: str) -> str:
-    """What to do about a module that is not there: the nearest one beside it, or the package to install."""
+def _hint(module: str, missing: str) -> str:
+    """What to do about a missing module: take the nearest one beside it, or install the package."""
     package, _, name = module.rpartition(".")
-    try:
-        beside = [found.name for found in pkgutil.iter_modules(import_module(package or module).__path__)]
-    except ImportError:
-        return f"; is {module.partition('.')[0]} installed?"
-    near = difflib.get_close_matches(name, [each for each in beside if not each.startswith("_")])
+    if missing and "." not in missing:
+        return f"; try pip install {missing}"
+    if missing != module:
+        return ""
+    beside = [found.name for found in pkgutil.iter_modules(import_module(package).__path__)]
+    near = difflib.get_close_matches(name, beside)
     return f"; did you mean {' or '.join(f'{package}.{each}' for each in near)}?" if near else ""
 
 

@@ -34,10 +34,10 @@ class Returns:
         return scaled
 
     def state(self) -> dict[str, Any]:
-        """For `load`."""
-        return {"so_far": self.so_far, "moments": self.moments.state_dict()}
+        """For `load`; plain arrays, since they may come from another process."""
+        return {"so_far": self.so_far, **{name: part.numpy() for name, part in self.moments.state_dict().items()}}
 
     def load(self, state: dict[str, Any], goes_on: bool) -> None:
         """Continue; games that do not go on have earned nothing yet."""
         self.so_far[:] = state["so_far"] if goes_on else 0
-        self.moments.load_state_dict(state["moments"])
+        self.moments.load_state_dict({name: torch.as_tensor(state[name]) for name in self.moments.state_dict()})
