@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from velodrome.games import make
-from velodrome.games.game import Bits, Choice, Spec, View
+from velodrome.games import GAMES, make
+from velodrome.games.game import Bits, Choice, Game, Spec, View
 from velodrome.learn.actions import Actions
 from velodrome.learn.ppo import Ppo, SelfPlay
 from velodrome.nets.flat import Eyes, FlatNet
@@ -48,8 +47,7 @@ class Settings:
 def ppo(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)
-    options: dict[str, Any] = {} if settings.longest is None else {"longest": settings.longest}
-    game = make(settings.game, settings.games, seed, **options)
+    game = _game(settings, seed)
     eyes = eyes_for(game.spec, settings.normalise_observations)
     masks = [part.mask for part in game.spec.action if isinstance(part, Choice | Bits) and part.mask is not None]
     return SelfPlay(
@@ -61,6 +59,14 @@ def ppo(settings: Settings, seed: int, device: str) -> SelfPlay:
         critic=FlatNet(eyes, settings.widths, {"value": 1}),
         lanes=settings.lanes,
     )
+
+
+def _game(settings: Settings, seed: int) -> Game:
+    if settings.longest is None:
+        return make(settings.game, settings.games, seed)
+    if settings.game in GAMES:
+        raise ValueError(f"--longest {settings.longest}: {settings.game} ends by its own rules; leave the flag out")
+    return make(settings.game, settings.games, seed, longest=settings.longest)
 
 
 def eyes_for(spec: Spec, normalise: bool) -> Eyes:
