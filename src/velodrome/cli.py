@@ -22,6 +22,7 @@ VERBS = {
     "profile": "see where the time of a recipe goes",
     "compare": "set nets, or runs, side by side",
     "trial": "measure two settings of a recipe side by side",
+    "tune": "find what makes a recipe slow, and keep what is proven to mend it",
     "report": "write the report of a run as one page",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""

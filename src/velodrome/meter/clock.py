@@ -75,6 +75,11 @@ class Clock:
         except KeyError:
             return self._make(name)
 
+    @property
+    def open_path(self) -> str:
+        """The dotted name of the span that is open; empty outside all of them."""
+        return self._open.path
+
     def lap(self) -> Budget:
         """Close the time since the last lap, or since the clock began, and account for it."""
         self._read_device()

@@ -26,35 +26,41 @@ class Knob:
     """How far turning it goes, at most; the trial may find that it goes less far."""
     factors: tuple[float, ...] = ()
     """What a number is multiplied by."""
+    touches: tuple[str, ...] = ("",)
+    """The phases that may move when it is turned, by how their names begin."""
+    rate_power: float = 0.0
+    """Where there is a learning rate beside it, that is multiplied by the factor to this power."""
 
 
+_NET = ("collect.infer", "collect.encode", "learn")
 KNOBS = {
-    "games": Knob("algorithmic", (2, 4, 0.5, 0.25)),
-    "minibatch": Knob("algorithmic", (2, 4, 8, 16)),
+    "games": Knob("algorithmic", (4, 2, 0.5, 0.25)),
+    "minibatch": Knob("algorithmic", (4, 16, 2), rate_power=0.5),
     "epochs": Knob("algorithmic", (0.5,)),
-    "accumulate": Knob("numeric", (0.5, 0.25)),
-    "lanes": Knob("numeric", (2, 0.5)),
-    "workers": Knob("numeric", (2, 0.5)),
+    "accumulate": Knob("numeric", (0.5, 0.25), ("learn",)),
+    "lanes": Knob("algorithmic", (2, 0.5)),
+    "workers": Knob("algorithmic", (2, 0.5)),
     THREADS: Knob("numeric"),
-    "precision": Knob("numeric"),
-    "compile": Knob("numeric"),
-    "fused": Knob("numeric"),
-    "optimizer": Knob("numeric"),
-    "attention": Knob("numeric"),
-    "agents": Knob("numeric"),
-    "candidates": Knob("numeric"),
-    "steps": Knob("numeric"),
-    "layout": Knob("numeric"),
-    "positions": Knob("exact"),
-    "tables": Knob("exact"),
-    "acting": Knob("exact"),
-    "targets": Knob("exact"),
-    "reads": Knob("exact"),
+    "precision": Knob("numeric", touches=_NET),
+    "compile": Knob("numeric", touches=_NET),
+    "fused": Knob("numeric", touches=("learn",)),
+    "optimizer": Knob("numeric", touches=("learn",)),
+    "attention": Knob("numeric", touches=_NET),
+    "agents": Knob("numeric", touches=_NET),
+    "candidates": Knob("numeric", touches=_NET),
+    "steps": Knob("numeric", touches=("collect", "learn")),
+    "layout": Knob("numeric", touches=_NET),
+    "positions": Knob("exact", touches=_NET),
+    "tables": Knob("exact", touches=_NET),
+    "acting": Knob("exact", touches=("collect",)),
+    "targets": Knob("exact", touches=("collect", "learn")),
+    "reads": Knob("exact", touches=("collect", "learn")),
     "keep_memory": Knob("exact"),
     "share_out": Knob("exact"),
-    "input": Knob("numeric"),
+    "input": Knob("numeric", touches=_NET),
+    "observation": Knob("algorithmic"),
     "forced": Knob("algorithmic"),
-    "dead": Knob("algorithmic"),
+    "dead": Knob("numeric", touches=_NET),
     "net": Knob("algorithmic"),
     "width": Knob("algorithmic", (0.5, 0.25)),
     "widths": Knob("algorithmic"),

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -23,6 +23,7 @@ from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.clock import Clock
 from velodrome.meter.memory import peak_memory_mb
 from velodrome.mistake import Mistake
+from velodrome.proof.evidence import gather
 from velodrome.recipes.recipe import find
 from velodrome.recipes.restore import build
 from velodrome.runs.checkpoint import digest, weights_of
@@ -79,12 +80,21 @@ class Side:
         """A hash of all of them."""
         return {"weights": digest(weights_of(self.trainer.nets))}
 
+    def evidence(self) -> dict[str, Any]:
+        """What causes can be found in."""
+        return gather(self.trainer, self.clock).to_json()
+
     def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Do what is asked for."""
         given = dict(asked)
-        return {"iterate": self.iterate, "train": self.train, "score": self.score, "weights": self.weights}[
-            given.pop("do")
-        ](**given)
+        work: dict[str, Callable[..., dict[str, Any]]] = {
+            "iterate": self.iterate,
+            "train": self.train,
+            "score": self.score,
+            "weights": self.weights,
+            "evidence": self.evidence,
+        }
+        return work[given.pop("do")](**given)
 
 
 def main() -> None:

@@ -225,7 +225,8 @@ def judged(pairs: list[Pair], spent_s: float, precision: float = MARGIN) -> Tria
     unit = _unit(pairs)
     seconds = [pair.seconds(unit) for pair in pairs]
     found = nested_ratio(seconds)
-    p = rank_test(*(np.concatenate(side) for side in zip(*seconds, strict=True)), paired=True)
+    before, after = (np.concatenate([pair[side] for pair in seconds]) for side in (0, 1))
+    p = rank_test(before, after, paired=True)
     return Trial(
         verdict(found, p), found.ratio, found.interval, p, unit, pairs, _moves(pairs, unit), spent_s, precision
     )

@@ -55,6 +55,15 @@ def writing_to(what: Path | str, mend: str = "choose another --run") -> Iterator
         raise Mistake(f"{what} cannot be written ({reason.lower()}); {mend}") from error
 
 
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder that is not there yet: the name, or the name with a number; of `path/to/file.py:name`, the last part."""
+    name = name.rsplit(":", 1)[-1]
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
 def plain(value: Any) -> Any:
     """`value` as strict JSON can hold it: an infinity or a NaN becomes null, a path a string."""
     if isinstance(value, dict):

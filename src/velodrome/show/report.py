@@ -129,20 +129,19 @@ def write_report(run_folder: Path | str) -> dict[str, Path]:
     keep_cards(folder)
     page = page_of(read(folder))
     paths = {"html": folder / "report.html", "markdown": folder / "report.md"}
-    _write(paths["html"], render_html(page))
-    _write(paths["markdown"], render_markdown(page))
+    write_whole(paths["html"], render_html(page))
+    write_whole(paths["markdown"], render_markdown(page))
     return paths
 
 
 def render_html(page: Page) -> str:
     """The self-contained page."""
-    return _environment(autoescape=True).get_template("report.html").render(page=page).lstrip()
+    return environment().get_template("report.html").render(page=page).lstrip()
 
 
 def render_markdown(page: Page) -> str:
     """The same for places that show Markdown."""
-    environment = _environment(autoescape=False, finalize=_markdown_text)
-    return environment.get_template("report.md").render(page=page).rstrip() + "\n"
+    return markdown_environment().get_template("report.md").render(page=page).rstrip() + "\n"
 
 
 def page_of(story: Story) -> Page:
@@ -158,8 +157,8 @@ def page_of(story: Story) -> Page:
     page.small = [chart for name, title, unit in SIGNS if (chart := _sign(story, name, title, unit)) is not None]
     page.cards = [_card(model) for model in story.cards]
     page.verdict_head, page.verdict_rows = _verdict_table(story.verdicts)
-    page.machine_rows = _pairs(flat(story.config.get("machine") or {}))
-    page.setting_rows = _pairs(_told(story.config) | flat(story.config.get("settings") or {}))
+    page.machine_rows = pairs(flat(story.config.get("machine") or {}))
+    page.setting_rows = pairs(_told(story.config) | flat(story.config.get("settings") or {}))
     return page
 
 
@@ -410,7 +409,8 @@ def _told(config: Record) -> Record:
     return {key: config[key] for key in ("recipe", "seed", "device", "version") if key in config}
 
 
-def _pairs(values: Record) -> Rows:
+def pairs(values: Record) -> Rows:
+    """Names and values as rows."""
     return [[name, _said(value)] for name, value in values.items() if value is not None]
 
 
@@ -422,11 +422,17 @@ def _said(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-def _environment(**options: Any) -> jinja2.Environment:
+def environment(**options: Any) -> jinja2.Environment:
+    """For pages."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("velodrome.show"), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, **options,
+        lstrip_blocks=True, **({"autoescape": True} | options),
     )  # fmt: skip
+
+
+def markdown_environment() -> jinja2.Environment:
+    """For Markdown."""
+    return environment(autoescape=False, finalize=_markdown_text)
 
 
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*[]|"} | {"<": "&lt;", "&": "&amp;"})
@@ -437,7 +443,7 @@ def _markdown_text(value: Any) -> Any:
     return " ".join(str(value).split()).translate(_MARKDOWN)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Whole or not at all, so that a full disk leaves the last report standing."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(text, encoding="utf-8")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from velodrome.learn.session import Goal, Trained
 from velodrome.mistake import Mistake, callers_mistake
-from velodrome.recipes.recipe import Recipe, find
+from velodrome.recipes.recipe import find
+from velodrome.runs.files import new_folder
 from velodrome.runs.run import Config, Run
 from velodrome.verbs.answer import Answer
 from velodrome.verbs.flags import Count, Folder, Name, Seconds, parse, parse_with_file, refuse_below, subject
@@ -71,7 +72,7 @@ def train(arguments: Sequence[str]) -> Answer:
         recipe = find(name)
     flags, settings = parse_with_file(f"train {name}", Train, rest, recipe)
     _refuse_bad_flags(flags)
-    folder = flags.run or _new_folder(recipe)
+    folder = flags.run or new_folder(Path("runs"), recipe.name)
 
     def one(folder: Path, seed: int | None) -> Answer:
         job = Job(recipe, dataclasses.replace(flags, seed=seed), settings, Run(folder), rest)
@@ -88,14 +89,6 @@ def _refuse_bad_flags(flags: Train) -> None:
         raise Mistake("--resume needs --run DIR, the folder of the run to go on with")
     if flags.until is not None:
         Goal.parse(flags.until)
-
-
-def _new_folder(recipe: Recipe) -> Path:
-    name = recipe.name.rsplit(":", 1)[-1]
-    number = 1
-    while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def _answer(folder: Path, config: Config, trained: Trained) -> Answer:

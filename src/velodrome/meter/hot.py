@@ -1,0 +1,83 @@
+"""Which lines of Python a thread is found at, looked at now and then."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FrameType, TracebackType
+from typing import Self
+
+from velodrome.meter.operations import Where, innermost, where_of
+
+EVERY_S = 0.004
+
+
+@dataclass(frozen=True)
+class Hot:
+    """A line at which Python was found."""
+
+    phase: str
+    where: Where
+    in_loop: bool
+    """Whether that was inside a loop of its function."""
+    share: float
+    """Of all looks."""
+
+
+class HotLines:
+    """`with HotLines(phase) as hot: ...`: looks at the thread that entered, from another one.
+
+    A line is where Python is, or where it called something compiled; libraries count for the line that called them.
+    """
+
+    def __init__(self, phase: Callable[[], str] = str, every_s: float = EVERY_S):
+        self._phase, self._every_s = phase, every_s
+        self._watched = threading.get_ident()
+        self._found: Counter[tuple[str, Where, bool]] = Counter()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    @property
+    def lines(self) -> list[Hot]:
+        """What was found, the largest share first."""
+        looks = max(sum(self._found.values()), 1)
+        return [Hot(*found, count / looks) for found, count in self._found.most_common()]
+
+    def __enter__(self) -> Self:
+        self._watched = threading.get_ident()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.is_set():
+            frame: FrameType | None = sys._current_frames().get(self._watched)
+            if frame is not None:
+                inner = innermost(frame)
+                self._found[self._phase(), where_of(inner), inner is not None and _in_loop(inner)] += 1
+            time.sleep(self._every_s)
+
+
+def _in_loop(frame: FrameType) -> bool:
+    return any(first <= frame.f_lasti <= last for first, last in _loops(frame.f_code))
+
+
+@functools.cache
+def _loops(code: CodeType) -> list[tuple[int, int]]:
+    """From where to where the loops of a function reach, in its bytecode."""
+    return [
+        (step.argval, step.offset)
+        for step in dis.get_instructions(code)
+        if step.opname.startswith("JUMP_BACKWARD") or (step.opname.startswith("POP_JUMP_BACKWARD"))
+    ]

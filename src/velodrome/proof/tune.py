@@ -1,0 +1,257 @@
+"""Tuning: find the causes, propose changes, try each alone, keep what is proven, and measure the kept ones together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from velodrome.mistake import Mistake, callers_mistake
+from velodrome.proof.causes import Cause, find
+from velodrome.proof.changes import Change, joined, patched, propose
+from velodrome.proof.evidence import Evidence
+from velodrome.proof.guard import Guard, compare_skill, same_learning
+from velodrome.proof.processes import Process, Setup
+from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, MARGIN, Trial, trial
+from velodrome.recipes.recipe import find as find_recipe
+
+Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
+TOGETHER = 0.25
+"""The part of the budget that measuring all kept changes together may take."""
+START_S = 2.5
+"""What it takes to start a process, about."""
+LONGEST_S = 60.0
+"""Of one trial."""
+MOST_GUARDS, LEAST_GUARD_S = 4, 45.0
+LITTLE = 0.03
+"""A larger turn of a knob that promises no more than this beyond what is proven is not worth its trial."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a change."""
+
+    change: Change
+    verdict: Outcome
+    why: str
+    trial: Trial | None = None
+    guard: Guard | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Time after over time before; 1 where nothing was measured."""
+        return self.trial.ratio if self.trial else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of verdicts.jsonl."""
+        change, found = self.change, self.trial
+        document: dict[str, Any] = {
+            "change": change.says,
+            "verdict": self.verdict,
+            "why": self.why,
+            "cause": change.cause,
+            "kind": self.guard.kind if self.guard else change.kind,
+            "predicted": 1 - change.predicted,
+            "patch": dict(change.patch),
+            "before": dict(change.before),
+        }
+        if found is not None:
+            document |= {"ratio": found.ratio, "interval": list(found.interval), "trial": found.to_json()}
+        return document | ({"guard": self.guard.to_json()} if self.guard else {})
+
+
+@dataclass
+class Tuning:
+    """Everything that a tuning found."""
+
+    setup: Setup
+    evidence: Evidence
+    causes: list[Cause]
+    verdicts: list[Verdict] = field(default_factory=list)
+    together: Verdict | None = None
+    """All kept changes as one; None where none was kept."""
+    spent_s: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def kept(self) -> list[Verdict]:
+        """The changes that are proven, each alone."""
+        return [found for found in self.verdicts if found.verdict == "kept"]
+
+    @property
+    def best(self) -> Verdict | None:
+        """What to train with: all kept changes if they are proven together, else the one that gains most."""
+        if self.together is not None and self.together.verdict == "kept":
+            return self.together
+        return min(self.kept, key=lambda found: found.ratio, default=None)
+
+    @property
+    def tuned(self) -> Setup:
+        """The setup to train with."""
+        return patched(self.setup, self.best.change.patch) if self.best else self.setup
+
+
+def tune(
+    setup: Setup, *, budget_s: float, guard_budget_s: float = 0.0, seed: int = 0, say: Say = lambda text: None,
+    kept: Callable[[Verdict], None] = lambda verdict: None,
+) -> Tuning:  # fmt: skip
+    """Spend the budget on trials, in the order of predicted gain per risk, and the guard's budget on comparing skill.
+
+    `kept` is called with every verdict as soon as it stands, and again when comparing skill has changed it. Ctrl-C ends
+    it with what is known by then.
+    """
+    began = time.monotonic()
+    with callers_mistake():
+        recipe = find_recipe(setup.recipe)
+    evidence = measured(setup, seed)
+    found = Tuning(setup, evidence, find(evidence))
+    say(f"{len(found.causes)} causes: {', '.join(cause.name for cause in found.causes) or 'none'}")
+    judge = Judge(setup, seed, evidence.iteration_s, say)
+    try:
+        _try_all(found, propose(recipe, setup, found.causes), judge, began + budget_s * (1 - TOGETHER), kept)
+        found.verdicts = judge.guarded(found.verdicts, guard_budget_s / 2, kept)
+        if len(found.kept) > 1:
+            left_s = budget_s + judge.guarding_s - (time.monotonic() - began)
+            found.together = judge.all_together(found.kept, left_s, guard_budget_s - judge.guarding_s)
+            kept(found.together)
+    except KeyboardInterrupt:
+        found.interrupted = True
+    found.spent_s = time.monotonic() - began
+    return found
+
+
+def _try_all(
+    found: Tuning, queue: Sequence[Change], judge: Judge, until: float, kept: Callable[[Verdict], None]
+) -> None:
+    """One after another, without those that promise little beyond what the same knob has been proven to gain."""
+    for number, change in enumerate(queue):
+        gained = [1 - verdict.ratio for verdict in judge.faster if verdict.change.name == change.name]
+        if gained and change.predicted <= max(gained) + LITTLE:
+            continue
+        verdict = judge.tried(change, until, len(queue) - number)
+        found.verdicts.append(verdict)
+        kept(verdict)
+
+
+def measured(setup: Setup, seed: int = 0) -> Evidence:
+    """What a process of its own finds out about this setup."""
+    process = Process("tuned", setup, seed)
+    try:
+        process.told()
+        return Evidence.from_json(process.do("evidence"))
+    finally:
+        process.end()
+
+
+class Judge:
+    """Tries changes of one setup."""
+
+    def __init__(self, setup: Setup, seed: int, iteration_s: float, say: Say = lambda text: None):
+        self.setup, self.seed, self.iteration_s, self.say = setup, seed, iteration_s, say
+        self.faster: list[Verdict] = []
+        self.guarding_s = 0.0
+
+    @property
+    def least_s(self) -> float:
+        """The shortest trial."""
+        return FEWEST_PAIRS * (START_S + 2 * (2 + FEWEST_TURNS) * self.iteration_s)
+
+    def tried(self, change: Change, until: float, others: int) -> Verdict:
+        """The verdict on speed, and, as far as the trial itself shows it, on learning."""
+        left_s = until - time.monotonic()
+        if left_s < self.least_s:
+            return Verdict(change, "not tried", f"a trial takes {self.least_s:.0f} s, and the budget was spent")
+        budget_s = max(self.least_s, min(2 * left_s / max(others, 1), LONGEST_S + 2 * self.least_s, left_s))
+        verdict = self.measured(change, budget_s)
+        self.say(f"{change.says}: {verdict.verdict}, {verdict.ratio:.3f} ({verdict.why})")
+        if verdict.verdict in ("kept", "faster, skill unproven"):
+            self.faster.append(verdict)
+        return verdict
+
+    def measured(self, change: Change, budget_s: float) -> Verdict:
+        """One trial."""
+        try:
+            found = trial(
+                self.setup, patched(self.setup, change.patch), budget_s=budget_s, seed=self.seed, until_clear=True
+            )
+        except Mistake as mistake:
+            return Verdict(change, "rejected", f"it does not run: {mistake}")
+        return judged(change, found)
+
+    def guarded(
+        self, verdicts: list[Verdict], budget_s: float, kept: Callable[[Verdict], None] = lambda verdict: None
+    ) -> list[Verdict]:
+        """The same, with the skill compared of those that learn otherwise, the fastest of each setting first."""
+        open_ones = [found for found in verdicts if found.verdict == "faster, skill unproven"]
+        open_ones.sort(key=lambda found: found.ratio)
+        if not open_ones or budget_s <= 0:
+            return verdicts
+        began, proven, answers = time.monotonic(), set[str](), dict[int, Verdict]()
+        names = {found.change.name for found in open_ones}
+        each_s = max(budget_s / min(len(names), MOST_GUARDS), min(budget_s, LEAST_GUARD_S))
+        for found in open_ones:
+            if found.change.name in proven:
+                answers[id(found)] = replace(found, verdict="rejected", why="a proven value of this setting is faster")
+            elif budget_s - (time.monotonic() - began) >= 0.9 * each_s:
+                answers[id(found)] = self.with_skill(found, each_s)
+                proven |= {found.change.name} if answers[id(found)].verdict == "kept" else set()
+            if id(found) in answers:
+                kept(answers[id(found)])
+        self.guarding_s += time.monotonic() - began
+        return [answers.get(id(found), found) for found in verdicts]
+
+    def with_skill(self, found: Verdict, budget_s: float) -> Verdict:
+        """The verdict once both sides have been trained for as long."""
+        try:
+            guard = compare_skill(self.setup, patched(self.setup, found.change.patch), budget_s, seed=self.seed)
+        except Mistake as mistake:
+            return replace(found, why=f"the skill was not compared: {mistake}")
+        self.say(f"{found.change.says}: {guard.says}")
+        verdicts: dict[str, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": "faster, skill unproven"}
+        return replace(found, verdict=verdicts[guard.verdict], why=guard.says, guard=guard)
+
+    def all_together(self, kept: Sequence[Verdict], budget_s: float, guard_budget_s: float) -> Verdict:
+        """All kept changes as one, those that do not go together left out."""
+        chosen = sorted(kept, key=lambda found: found.ratio)
+        chosen = [found for number, found in enumerate(chosen) if found.change.name not in _names(chosen[:number])]
+        while True:
+            change = joined([found.change for found in chosen])
+            found = self.measured(change, max(budget_s, self.least_s))
+            if found.trial is not None or len(chosen) < 2:
+                break
+            chosen = chosen[:-1]
+        self.say(f"together: {found.verdict}, {found.ratio:.3f} ({found.why})")
+        if found.verdict == "faster, skill unproven" and guard_budget_s > 0:
+            found = self.with_skill(found, guard_budget_s)
+        return found
+
+
+def _names(verdicts: Sequence[Verdict]) -> set[str]:
+    return {found.change.name for found in verdicts}
+
+
+def judged(change: Change, found: Trial) -> Verdict:
+    """What a trial says of a change: it has to be faster, for the reason that was given, and learn the same."""
+    guard = same_learning(found.pairs, change.kind)
+    if found.verdict == "inconclusive":
+        return Verdict(
+            change, "inconclusive", f"not told apart from no difference in {found.spent_s:.0f} s", found, guard
+        )
+    if found.verdict != "faster":
+        return Verdict(change, "rejected", found.verdict, found, guard)
+    if (elsewhere := unexplained(change, found)) > 0.5:
+        why = f"{elsewhere:.0%} of the gain lies in phases that it does not touch"
+        return Verdict(change, "inconclusive", why, found, guard)
+    if guard.verdict == "passed":
+        return Verdict(change, "kept", guard.says, found, guard)
+    return Verdict(change, "faster, skill unproven", guard.says, found, guard)
+
+
+def unexplained(change: Change, found: Trial) -> float:
+    """The part of the gain that lies in phases which the change cannot touch."""
+    gained = sum(-phase.change for phase in found.phases)
+    touched = sum(-phase.change for phase in found.phases if phase.name.startswith(tuple(change.touches)))
+    return 1 - touched / gained if gained > MARGIN else 0.0
