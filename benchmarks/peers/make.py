@@ -1,4 +1,4 @@
-"""Makes the environments of the peers: `python benchmarks/peers/make.py [rllib] [sb3] [pufferlib]`, all without a name.
+"""Makes the environments of the peers: `python benchmarks/peers/make.py [NAME ...]`, all without a name.
 
 Each peer gets `benchmarks/peers/NAME/.venv` with the versions pinned in its requirements.txt, and Velodrome itself
 without its dependencies, so that the peer decides on those that it shares with us.
@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PEERS = ("rllib", "sb3", "pufferlib")
+PEERS = ("rllib", "sb3", "pufferlib", "torchrl")
 
 
 def python_of(peer: str) -> Path:

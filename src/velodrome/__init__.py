@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from velodrome.edge.observe import observe as observe
     from velodrome.games import make as make
     from velodrome.meter.card import card as card
     from velodrome.meter.clock import Clock as Clock
@@ -18,6 +19,7 @@ _OFFERED = {
     "card": "velodrome.meter.card",
     "machine": "velodrome.meter.machine",
     "make": "velodrome.games",
+    "observe": "velodrome.edge.observe",
 }
 """What `velodrome.NAME` stands for. Imported when first asked for: torch and Numba take seconds."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import velodrome
 from velodrome.mistake import Mistake, nearest
+from velodrome.verbs.scripts import without_script
 
 if TYPE_CHECKING:
     from velodrome.verbs.answer import Answer
@@ -19,7 +20,7 @@ VERBS = {
     "list": "recipes, games, nets and bots there are",
     "train": "train a recipe, or continue a run",
     "evaluate": "measure how well a run plays, with its standard error",
-    "profile": "see where the time of a recipe goes",
+    "profile": "see where the time of a recipe goes, or of a script of your own",
     "compare": "set nets, or runs, side by side",
     "trial": "measure two settings of a recipe side by side",
     "tune": "find what makes a recipe slow, and keep what is proven to mend it",
@@ -56,11 +57,12 @@ def _run(given: list[str]) -> int:
     verb, rest = given[0], given[1:]
     if verb not in VERBS:
         raise Mistake(f"there is no verb {verb!r}; {nearest(verb, VERBS)}")
+    own = without_script(rest) if verb == "profile" else rest
     # Help goes to stdout; while a verb is at work everything but its answer goes to stderr.
-    asks_help = any(argument in ("-h", "--help") for argument in rest)
+    asks_help = any(argument in ("-h", "--help") for argument in own)
     with contextlib.nullcontext() if asks_help else contextlib.redirect_stdout(sys.stderr):
         answer = _verb(verb)(rest)
-    _print(answer, as_json="--json" in rest)
+    _print(answer, as_json="--json" in own)
     return answer.code
 
 

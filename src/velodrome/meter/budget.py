@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 PHASES = (
+    "start",
     "warm-up",
     "compile",
     "collect.infer",
     "collect.communicate",
     "collect.step",
+    "collect.reset",
     "collect.encode",
     "learn.sample",
     "learn.forward",
+    "learn.loss",
     "learn.communicate",
     "learn.backward",
     "learn.optimize",
@@ -25,8 +28,10 @@ PHASES = (
     "wait",
     "evaluate",
     "save",
+    "causes",
 )
-"""The names that Velodrome's own trainers use, in the order in which budgets list them. Others are the user's."""
+"""The names that Velodrome's own trainers use and that it gives what it observes, in the order in which budgets list
+them. Others are the user's."""
 
 UNACCOUNTED = "unaccounted"
 

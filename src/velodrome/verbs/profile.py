@@ -18,19 +18,22 @@ from velodrome.meter.clock import Clock
 from velodrome.meter.machine import hardware
 from velodrome.meter.memory import peak_memory_mb
 from velodrome.meter.trace import Trace
-from velodrome.mistake import callers_mistake
-from velodrome.recipes.recipe import find
+from velodrome.mistake import Mistake, callers_mistake
+from velodrome.recipes.recipe import RECIPES, find
 from velodrome.recipes.restore import build, restore
 from velodrome.runs.files import plain, write_durably, writing_to
 from velodrome.runs.run import Run
 from velodrome.verbs.answer import Answer
 from velodrome.verbs.flags import Count, Folder, Name, parse, parse_with_settings, refuse_below, subject
+from velodrome.verbs.profile_script import profile_script
+from velodrome.verbs.scripts import script_at
 
 
 @dataclass(frozen=True)
 class Profile:
     """See where the time of a recipe goes, or of a run, given by its folder and left as it is. Speeds come from
-    iterations without spans, shares from ones with them."""
+    iterations without spans, shares from ones with them. A script of your own runs as it is: velodrome profile
+    [--cards N] [--trace PATH] [--threads N] [--json] SCRIPT.py [ITS ARGUMENTS]."""
 
     iterations: int = 10
     """With spans, and as many without, in turn."""
@@ -66,9 +69,13 @@ Subject = tuple[Profile, Trainer, str, str]
 
 
 def profile(arguments: Sequence[str]) -> Answer:
-    """Profile a recipe or a run."""
+    """Profile a recipe, a run, or somebody's script."""
+    if (at := script_at(arguments)) is not None:
+        return profile_script(Path(arguments[at]), arguments[:at], arguments[at + 1 :])
     name, rest = subject("profile", "RECIPE", arguments)
     run = Run(Path(name)) if name and Run(Path(name)).exists else None
+    if run is None and name and name not in RECIPES and Path(name).is_dir():
+        raise Mistake(f"{name} is a directory and no run; give a run, a recipe, or a script in it")
     flags, trainer, recipe, device = _made_recipe(name, rest) if run is None else _restored_run(run, rest)
     if flags.threads:
         torch.set_num_threads(flags.threads)
