@@ -7,7 +7,6 @@ import functools
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
@@ -27,7 +26,7 @@ class Hot:
     in_loop: bool
     """Whether that was inside a loop of its function."""
     share: float
-    """Of all looks."""
+    """Of the time."""
 
 
 class HotLines:
@@ -39,15 +38,17 @@ class HotLines:
     def __init__(self, phase: Callable[[], str] = str, every_s: float = EVERY_S):
         self._phase, self._every_s = phase, every_s
         self._watched = threading.get_ident()
-        self._found: Counter[tuple[str, Where, bool]] = Counter()
+        self._found: dict[tuple[str, Where, bool], float] = {}
+        """Seconds. Who holds Python's lock is looked at less often, so each look counts for the time before it."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     @property
     def lines(self) -> list[Hot]:
         """What was found, the largest share first."""
-        looks = max(sum(self._found.values()), 1)
-        return [Hot(*found, count / looks) for found, count in self._found.most_common()]
+        whole = sum(self._found.values()) or 1.0
+        ordered = sorted(self._found.items(), key=lambda item: -item[1])
+        return [Hot(*found, seconds / whole) for found, seconds in ordered]
 
     def __enter__(self) -> Self:
         self._watched = threading.get_ident()
@@ -61,12 +62,16 @@ class HotLines:
         self._thread.join()
 
     def _look(self) -> None:
+        last = time.perf_counter()
         while not self._over.is_set():
+            time.sleep(self._every_s)
             frame: FrameType | None = sys._current_frames().get(self._watched)
+            now = time.perf_counter()
             if frame is not None:
                 inner = innermost(frame)
-                self._found[self._phase(), where_of(inner), inner is not None and _in_loop(inner)] += 1
-            time.sleep(self._every_s)
+                key = self._phase(), where_of(inner), inner is not None and _in_loop(inner)
+                self._found[key] = self._found.get(key, 0.0) + now - last
+            last = now
 
 
 def _in_loop(frame: FrameType) -> bool:

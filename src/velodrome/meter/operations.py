@@ -10,7 +10,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -70,18 +70,14 @@ class Site:
     """Products with what a softmax has given."""
     zeros: float = -1.0
     """The share of zeros in the first call's left factor; below 0 where the operation is no product."""
-    weights: set[tuple[int, int]] = field(default_factory=set)
-    """Which right factors a product had."""
-    inputs: set[int] = field(default_factory=set)
-    """In whose memory the left factors of a product lay."""
+    most: int = 0
+    """Calls between two changes of phase."""
+    same_weights: int = 0
+    """Products, between two changes of phase, with one and the same right factor."""
+    side_by_side: int = 0
+    """Different right factors, between two changes of phase, of left factors that lay in one piece of memory."""
     contiguous: bool = True
     """Of a convolution's input: whether channels come before places in memory."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object; of memory only the numbers of different pieces are told."""
-        document = asdict(self)
-        document |= {"weights": len(self.weights), "inputs": len(self.inputs)}
-        return document
 
     @property
     def elements(self) -> int:
@@ -98,6 +94,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sites: dict[tuple[Any, ...], Site] = {}
         self._fingerprints: set[int] = set()
         self._softmaxed: set[int] = set()
+        self._now, self._stretch = "", _Stretch()
         self.threads = 1
         """Torch's, while the work was done."""
 
@@ -129,6 +126,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **named)
         spent = time.perf_counter() - began
         site.count += 1
+        site.most = max(site.most, self._stretch.called(id(site)))
         site.seconds += spent
         site.recorded += recorded
         if again:
@@ -139,6 +137,8 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _site(self, func: Any, tensors: Sequence[Tensor]) -> Site:
         name, phase, where = func.overloadpacket.__name__, self._phase(), where_of(innermost(sys._getframe(2)))
+        if phase != self._now:
+            self._now, self._stretch = phase, _Stretch()
         shapes = tuple(tuple(tensor.shape) for tensor in tensors[:4])
         key = (phase, name, where, shapes)
         if key not in self._sites:
@@ -163,22 +163,46 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             left, right = tensors[-2:]
             if site.count == 1:
                 site.zeros = _share_of_zeros(left)
-            if len(site.weights) < 64:
-                site.weights.add((right.untyped_storage().data_ptr(), right._version))
-                site.inputs.add(left.untyped_storage().data_ptr())
+            uses, others = self._stretch.multiplied(id(site), _memory(left), (_memory(right), right._version))
+            site.same_weights, site.side_by_side = max(site.same_weights, uses), max(site.side_by_side, others)
             site.of_softmax += self._is_softmaxed((left, right))
         elif site.name == "_softmax" and result.dim() > 2:
-            self._softmaxed = {result.untyped_storage().data_ptr()}
+            self._softmaxed = {_memory(result)}
         elif site.name in ("convolution", "convolution_backward") and tensors[0].dim() == 4:
             site.contiguous = tensors[0].is_contiguous() and min(tensors[0].shape[1:]) > 1
         elif site.name in _COPIES and isinstance(result, Tensor) and _has_equal_rows(result):
             site.same_rows += 1
             site.same_rows_s += spent
         if site.name in _KEEPS_WEIGHTS and isinstance(result, Tensor) and self._is_softmaxed(tensors):
-            self._softmaxed.add(result.untyped_storage().data_ptr())
+            self._softmaxed.add(_memory(result))
 
     def _is_softmaxed(self, tensors: Sequence[Tensor]) -> bool:
-        return any(tensor.untyped_storage().data_ptr() in self._softmaxed for tensor in tensors)
+        return any(_memory(tensor) in self._softmaxed for tensor in tensors)
+
+
+class _Stretch:
+    """What happened since the phase changed."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, int] = {}
+        self._uses: dict[tuple[int, tuple[int, int]], int] = {}
+        self._beside: dict[tuple[int, int], set[tuple[int, int]]] = {}
+
+    def called(self, site: int) -> int:
+        """How often, this time included."""
+        self._calls[site] = self._calls.get(site, 0) + 1
+        return self._calls[site]
+
+    def multiplied(self, site: int, left: int, right: tuple[int, int]) -> tuple[int, int]:
+        """How often by this right factor, and by how many different ones left factors in this memory."""
+        self._uses[site, right] = self._uses.get((site, right), 0) + 1
+        beside = self._beside.setdefault((site, left), set())
+        beside.add(right)
+        return self._uses[site, right], len(beside)
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def innermost(frame: FrameType | None) -> FrameType | None:

@@ -14,6 +14,19 @@ from velodrome.proof.evidence import Evidence
 LEAST = 0.02
 """A cause that costs less than this part of an iteration is not worth a trial."""
 LEARN = ("learn.forward", "learn.backward", "learn.optimize", "learn.sample")
+_VIEWS = (
+    "detach",
+    "view",
+    "_unsafe_view",
+    "t",
+    "transpose",
+    "permute",
+    "select",
+    "slice",
+    "alias",
+    "unsqueeze",
+    "expand",
+)
 WAITING = ("wait", "sync")
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 _CONVOLUTIONS = ("convolution", "convolution_backward")
@@ -166,7 +179,7 @@ def dead_weights(seen: Evidence) -> Iterator[Cause]:
 
 def loops(seen: Evidence) -> Iterator[Cause]:
     """One operation called again and again on what could be one call, or Python that does arithmetic."""
-    looping = [site for site in seen.sites if _is_loop(site, seen)]
+    looping = [site for site in seen.sites if _is_loop(site)]
     functions = {(site.phase, site.where.file, site.where.function) for site in looping}
     functions |= _interpreted(seen)
     costs = defaultdict[tuple[str, str, str], float](float)
@@ -174,8 +187,8 @@ def loops(seen: Evidence) -> Iterator[Cause]:
         if (hot.phase, hot.where.file, hot.where.function) in functions:
             costs[hot.phase, hot.where.file, hot.where.function] += hot.share
     if costs:
-        most = max((site.count / seen.entered(site.phase) for site in looping), default=0.0)
-        told = f", one operation up to {most:.0f} times on inputs of one shape" if looping else ""
+        most = max((site.most for site in looping), default=0)
+        told = f", one operation up to {most} times in a row on inputs of one shape" if looping else ""
         yield Cause(
             "Python loops",
             f"{len(functions)} functions do in a Python loop what one call could do{told}: "
@@ -187,16 +200,13 @@ def loops(seen: Evidence) -> Iterator[Cause]:
         )
 
 
-def _is_loop(site: Site, seen: Evidence) -> bool:
-    """Many calls within one span, on weights that they have in common, or on pieces of one input."""
-    times = site.count / seen.entered(site.phase)
-    if not site.phase or times < 4:
+def _is_loop(site: Site) -> bool:
+    """Products one after the other by the same weights, or of one input by many; or many small operations."""
+    if not site.phase or site.phase == "learn.optimize" or site.phase in WAITING:
         return False
     if site.name in _PRODUCTS:
-        return len(site.weights) < site.count / 3 or (len(site.inputs) == 1 and len(site.weights) > 1)
-    return (
-        times >= 16 and site.elements < 2**16 and site.name not in ("detach", "view", "t", "select", "slice", "alias")
-    )
+        return site.same_weights >= 4 or site.side_by_side >= 4
+    return site.most >= 16 and site.elements < 2**16 and site.name not in _VIEWS
 
 
 def _interpreted(seen: Evidence) -> set[tuple[str, str, str]]:

@@ -45,7 +45,7 @@ class Change:
     @property
     def says(self) -> str:
         """As flags."""
-        return " ".join(f"--{name.replace('_', '-')} {_flag(value)}" for name, value in self.patch.items())
+        return " ".join(_flag(name.replace("_", "-"), value) for name, value in self.patch.items())
 
     @property
     def worth(self) -> float:
@@ -143,7 +143,8 @@ def joined(changes: Sequence[Change]) -> Change:
     return Change("together", patch, before, kind, "", saved)
 
 
-def _flag(value: Any) -> str:
+def _flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
-        return str(value)
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        parent, _, last = name.rpartition(".")
+        return f"--{name}" if value else f"--{parent}{'.' * bool(parent)}no-{last}"
+    return f"--{name} " + (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))

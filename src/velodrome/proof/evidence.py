@@ -73,11 +73,11 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self) | {"sites": [site.to_json() for site in self.sites]}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Evidence:
-        """What `to_json` wrote; of memory, as many pieces as there were."""
+        """What `to_json` wrote."""
         fields = dict(document)
         fields["sites"] = [_site(site) for site in document["sites"]]
         fields["hot"] = [Hot(**{**hot, "where": Where(**hot["where"])}) for hot in document["hot"]]
@@ -228,6 +228,4 @@ def _site(document: Mapping[str, Any]) -> Site:
     fields = dict(document)
     fields["where"] = Where(**document["where"])
     fields["shapes"] = tuple(tuple(shape) for shape in document["shapes"])
-    fields["weights"] = {(number, 0) for number in range(document["weights"])}
-    fields["inputs"] = set(range(document["inputs"]))
     return Site(**fields)

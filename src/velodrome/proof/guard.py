@@ -31,6 +31,8 @@ SEEDS, CONFIDENCE = 3, 0.9
 """Of the interval, so that 19 in 20 lie above its lower end."""
 WORSE = 0.1
 """No worse: what the second side lost is less than this part of what the first has learnt since it played at random."""
+LEAST_S = 5.0
+"""A seed cannot be compared in less."""
 EPISODES, MOST_EPISODES, EVALUATING = 100, 2000, 0.1
 """Of an evaluation, and the share of the time that it may take."""
 
@@ -89,6 +91,8 @@ def compare_skill(
     progress: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> Guard:
     """Train both sides for as long, from several seeds, and compare how well they then play."""
+    if budget_s < seeds * LEAST_S:
+        raise _too_little(budget_s, seeds)
     began, rows, trivial, episodes = time.monotonic(), list[dict[str, Any]](), dict[str, float](), EPISODES
     better, train_s = "higher", 0.0
     for number in range(seeds):
@@ -105,12 +109,16 @@ def compare_skill(
             together = _fit_together(first, second)
             train_s = train_s or left_s / (1 if together else 2)
             if train_s < 1:
-                raise Mistake(f"--guard-budget {budget_s:g}: {seeds} seeds need more; try {60 * seeds:g} or more")
+                raise _too_little(budget_s, seeds)
             row = {"seed": seed + 1000 + number} | _trained(running, train_s, together, episodes)
         better = row.pop("better")
         rows.append(row)
         progress(row)
     return judged(rows, trivial, better, train_s)
+
+
+def _too_little(budget_s: float, seeds: int) -> Mistake:
+    return Mistake(f"--guard-budget {budget_s:g}s: {seeds} seeds need more; try {60 * seeds:g}s or more")
 
 
 def _trivial(process: Process, at_most_s: float) -> tuple[dict[str, float], int]:
