@@ -89,7 +89,7 @@ class Echo(gymnasium.Env[Any, Any]):
 
 def trainer(game: str = "gymnasium:CartPole-v1", seed: int = 0, **of_ppo: Any) -> SelfPlay:
     settings = Settings(game=game, games=16, widths=(32,))
-    few = {"batch": 512, "minibatch": 64, "epochs": 6, "rate": 5e-3} | of_ppo
+    few = {"batch": 512, "minibatch": 64, "epochs": 6, "rate": 5e-3, "kl_stop": 0.0} | of_ppo
     return ppo(dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, **few)), seed, "cpu")
 
 

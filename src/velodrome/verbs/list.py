@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from velodrome.games import GAMES, make
+from velodrome.games import ENVIRONMENTS, GAMES, make
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.verbs.answer import Answer
 from velodrome.verbs.flags import parse
@@ -27,7 +27,8 @@ def list(arguments: Sequence[str]) -> Answer:
     recipes = [_recipe(name) for name in RECIPES]
     games = [_game(name) for name in GAMES]
     nets = _nets()
-    document = {"recipes": recipes, "games": games, "nets": nets}
+    environments = [f"{kind}:ENVIRONMENT" for kind in ENVIRONMENTS]
+    document = {"recipes": recipes, "games": games, "environments": environments, "nets": nets}
     lines = ["recipes"]
     lines += [f"  {one['name']:<24}{one['says']} ({one['source']})" for one in recipes]
     lines += ["games"]
@@ -36,6 +37,7 @@ def list(arguments: Sequence[str]) -> Answer:
         f"bots: {', '.join(one['bots'])}"
         for one in games
     ]
+    lines += ["other people's games", *(f"  {name}" for name in environments)]
     lines += ["nets", *(f"  {name}" for name in nets)]
     return Answer(document, "\n".join(lines))
 
