@@ -77,9 +77,7 @@ class ForeignGame(Game):
         slot.begin(0)
         limit = longest or slot.limit
         if limit is None:
-            raise Mistake(
-                f"{name} declares no time limit: say after how many steps to cut a game, for example longest=1000 (--longest 1000)"
-            )
+            raise Mistake(f"{name} declares no time limit: say after how many steps to cut a game, as in --longest 1000")
         self.paths = [(path, keys) for path, keys, _ in leaves(slot.observation_space)]
         self.mask_names, _ = masks_of(slot.action_space, slot.masks[0])
         super().__init__(spec_of(name, slot, limit, settings), games, seed, threads, first, duplicate)
@@ -107,25 +105,25 @@ class ForeignGame(Game):
             return lo + int(wrong.argmax())
         rows = {name: part.reshape(-1, *part.shape[2:]) for name, part in own.items()}
         wanted, deciders = natives(self.slots[lo].action_space, rows), self.spec.deciders
-        played = np.flatnonzero(going).tolist()
-        for i in played:
+        played = np.flatnonzero(going)
+        for i in played.tolist():
             self.slots[lo + i].play(wanted[i * deciders : (i + 1) * deciders])
             self._show(lo + i)
-        self._note(lo, hi, [lo + i for i in played])
+        self.rewards[lo:hi] = 0
+        if played.size:  # a slice of the arrays is quicker than a list of places
+            self._note(slice(lo, hi) if len(played) == hi - lo else lo + played, (lo + played).tolist())
         return -1
 
-    def _note(self, lo: int, hi: int, played: list[int]) -> None:
-        """Write what the step brought to the games that were played, and nothing to those that were over."""
-        self.rewards[lo:hi] = 0
-        if not played:
-            return
+    def _note(self, which: slice | Array, played: list[int]) -> None:
+        """Write what the step brought to the games that were played."""
         slots, steps = [self.slots[i] for i in played], self.records["steps"]
-        self.rewards[played] = [slot.rewards for slot in slots]
-        self.outcome[played] += self.rewards[played]
-        steps[played] += 1
-        ended = np.array([slot.ended for slot in slots])
-        cut = ~ended & (np.array([slot.cut for slot in slots]) | (steps[played] >= self.spec.longest))
-        self.ended[played], self.cut[played], self.records["over"][played] = ended, cut, ended | cut
+        rewards = np.array([slot.rewards for slot in slots], np.float32)
+        self.rewards[which] = rewards
+        self.outcome[which] += rewards
+        steps[which] += 1
+        ended = np.array([slot.ended for slot in slots], np.bool_)
+        cut = ~ended & (np.array([slot.cut for slot in slots], np.bool_) | (steps[which] >= self.spec.longest))
+        self.ended[which], self.cut[which], self.records["over"][which] = ended, cut, ended | cut
 
     def _legal(self, which: slice, action: dict[str, Array]) -> Array:
         """Which rows `[games, K]` are allowed; a row whose mask allows nothing may do anything."""
@@ -146,7 +144,8 @@ class ForeignGame(Game):
 
     def _show(self, i: int) -> None:
         slot = self.slots[i]
-        self.seat[i], self.acting[i] = slot.seat, slot.acting
+        if self.spec.seats > 1:
+            self.seat[i], self.acting[i] = slot.seat, slot.acting
         for k, observation in enumerate(slot.observations):
             if observation is None:
                 continue
