@@ -91,7 +91,7 @@ def test_a_plain_loop(profile: Profile) -> None:
     document = ran.document
     assert_closed(document)
     phases = samples(document)
-    assert phases.pop("start") == 1
+    assert phases.pop("start") == phases.pop("end") == 1
     assert phases == dict.fromkeys(["learn.forward", "learn.loss", "learn.backward", "learn.optimize"], 30)
     assert document["arguments"] == ["--steps", "30"]
     assert document["exit_code"] == 0
@@ -110,7 +110,7 @@ def test_ppo_in_one_file(profile: Profile) -> None:
     assert_closed(document)
     updates = 2 * 4 * 4
     assert samples(document) == {
-        "start": 1, "collect.infer": 32, "collect.step": 32, "collect.reset": 1,
+        "start": 1, "end": 1, "collect.infer": 32, "collect.step": 32, "collect.reset": 1,
         "learn.forward": updates + 2, "learn.loss": updates, "learn.backward": updates, "learn.optimize": updates,
     }  # fmt: skip
     assert {parent["name"]: parent["samples"] for parent in document["parents"]} == {"collect": 2, "learn": 2}

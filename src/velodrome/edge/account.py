@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FrameType
 from typing import Literal
 
 from velodrome.meter.budget import Budget, Spent
 from velodrome.meter.trace import Log
 
-START, STEP, RESET, INFER, ENCODE = "start", "collect.step", "collect.reset", "collect.infer", "collect.encode"
-SAMPLE, FORWARD, LOSS, BACKWARD, OPTIMIZE = (
-    "learn.sample",
-    "learn.forward",
-    "learn.loss",
-    "learn.backward",
-    "learn.optimize",
-)
-EVALUATE, CAUSES = "evaluate", "causes"
+START, END, EVALUATE, CAUSES = "start", "end", "evaluate", "causes"
+STEP, RESET, INFER, ENCODE = "collect.step", "collect.reset", "collect.infer", "collect.encode"
+SAMPLE, FORWARD, LOSS = "learn.sample", "learn.forward", "learn.loss"
+BACKWARD, OPTIMIZE = "learn.backward", "learn.optimize"
 
 ACTING, LEARNING = "collect", "learn"
 Kind = Literal["pass", "encode", "store", "reset"]
-
-OF_PLAY: dict[Kind, str] = {"reset": RESET, "store": ENCODE}
-"""Phases that do not depend on what comes next."""
 
 Waiting = tuple[Kind, int, int, bool, bool]
 """A call whose phase depends on what comes after it: its kind, when it began and ended, and of a pass whether gradients
@@ -50,7 +43,8 @@ class Account:
 
     __slots__ = (
         "_frame", "_last", "_log", "_now_in", "_parents", "_rows", "_started", "_updating", "_waiting", "_wants_loss",
-        "_within_ns", "began", "busy", "calls", "game_steps", "graph_decisions", "inside", "name", "passed", "spent_ns",
+        "_within_ns", "at", "began", "busy", "calls", "game_steps", "graph_decisions", "inside", "moved", "name",
+        "passed", "spent_ns",
     )  # fmt: skip
 
     def __init__(self, name: str, now: int, log: Log | None = None, starts: bool = False):
@@ -58,6 +52,10 @@ class Account:
         self.name, self.began, self._log, self._started = name, now, log, not starts
         self.busy = False
         """Whether a watched call is at work, so that those inside it are its own business."""
+        self.at = ""
+        """In which phase a watched call is, as far as one knows while it is at work."""
+        self.moved: Callable[[bool], None] | None = None
+        """Called after each step of an environment, and after each update, which it is told."""
         self.inside: list[Waiting] | None = None
         """The passes made so far by a method that may turn out to be one pass."""
         self.calls = self.passed = self.spent_ns = 0
@@ -100,6 +98,8 @@ class Account:
             self._settle(ACTING)
         self._wants_loss = False
         self._place(STEP, began, ended, samples)
+        if self.moved is not None:
+            self.moved(False)
 
     def learns(self, name: str, began: int, ended: int, samples: int = 1) -> None:
         """Some other part of learning has ended; without a sample it belongs to the next that has one."""
@@ -135,11 +135,15 @@ class Account:
             self._log.add(OPTIMIZE, self._updating, now)
         self._now_in, self._last = self._parents[LEARNING], now
         self._wants_loss, self._updating, self._frame = False, 0, None
+        if self.moved is not None:
+            self.moved(True)
 
     def sets_apart(self, name: str, began: int, ended: int) -> None:
         """A stretch that belongs to no phase of the training; nothing that happened in it was counted."""
         self._settle(LEARNING)
+        around = self._now_in
         self._place(name, began, ended)
+        self._now_in = around
 
     @property
     def has_begun(self) -> bool:
@@ -151,9 +155,26 @@ class Account:
         """Whether a call that will have a row is at work."""
         return self.busy or self.inside is not None or bool(self._updating)
 
+    @property
+    def phase(self) -> str:
+        """Where the thread is now; between a net's pass and what follows, still in the pass."""
+        if self.busy or self.inside is not None:
+            return self.at
+        if self._updating:
+            return OPTIMIZE
+        if self._now_in is self._parents[LEARNING] or (self._waiting and self._waiting[-1][3]):
+            return FORWARD
+        return ACTING if self._now_in is not None else ""
+
     def samples(self, name: str) -> int:
         """How often a phase has come so far."""
         return self._rows[name].samples if name in self._rows else 0
+
+    def ends(self, now: int) -> None:
+        """What follows the last call is a phase, as what came before the first."""
+        self._settle(LEARNING)
+        if self._started:
+            self._place(END, self._last, now)
 
     def budget(self, now: int | None, call_ns: float, passed_ns: float) -> Budget:
         """The account until `now`, or until the last call that was seen."""
@@ -176,8 +197,10 @@ class Account:
         """Place what waits, now that one knows what it was for."""
         waiting, self._waiting = self._waiting, []
         for kind, began, ended, grad, training in waiting:
-            if kind in OF_PLAY:
-                self._place(OF_PLAY[kind], began, ended)
+            if kind == "reset":
+                self._place(RESET, began, ended)
+            elif kind == "store":
+                self._place(SAMPLE if self._now_in is self._parents[LEARNING] else ENCODE, began, ended)
             elif kind == "encode":
                 self._place(ENCODE if family == ACTING else SAMPLE, began, ended)
             elif family == ACTING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import functools
 import linecache
 import signal
 import threading
@@ -10,9 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 import torch
+
+from velodrome.meter.hot import Hot
+from velodrome.meter.operations import Where
 
 EVERY_S = 0.02
 """Of the processor's time, between two looks, for each of torch's threads."""
@@ -32,16 +37,29 @@ class Line:
     samples: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the program was seen."""
+
+    phase: str
+    covered: bool
+    """Whether that was in a call that has a row."""
+    where: Where
+    file: str
+    """The whole path."""
+    in_loop: bool
+
+
 class Lines:
     """Looks at the main thread by the timer that profilers use, where there is one and nobody else uses it.
 
     A thread that looked at another would see it mostly where that one lets go of the interpreter.
     """
 
-    def __init__(self, in_phase: Callable[[], bool]):
-        """`in_phase` says what needs no line."""
-        self._in_phase = in_phase
-        self._seen: Counter[tuple[str, int]] = Counter()
+    def __init__(self, phase: Callable[[], tuple[str, bool] | None]):
+        """`phase` says in which one the thread is and whether a call covers it, or None where that does not matter."""
+        self._phase = phase
+        self._seen: Counter[Place] = Counter()
         self._on = False
         self.spent_ns = 0
         """What the looking took."""
@@ -67,38 +85,64 @@ class Lines:
 
     def hottest(self, most: int, share: float) -> list[Line]:
         """The lines that were seen most, when `share` is that of the time that is in no phase."""
+        open_: Counter[tuple[str, int]] = Counter()
+        for place, count in self._seen.items():
+            if not place.covered:
+                open_[place.file, place.where.line] += count
         return [
-            Line(file, line, linecache.getline(file, line).strip(), share * count / self._seen.total(), count)
-            for (file, line), count in self._seen.most_common(most)
+            Line(file, line, linecache.getline(file, line).strip(), share * count / open_.total(), count)
+            for (file, line), count in open_.most_common(most)
         ]
+
+    def hot(self) -> list[Hot]:
+        """The lines that were seen in no phase, with their share of all looks, the largest first."""
+        total, found = max(self._seen.total(), 1), self._seen.most_common()
+        return [Hot(place.phase, place.where, place.in_loop, n / total) for place, n in found if not place.covered]
 
     def _look(self, _: int, frame: FrameType | None) -> None:
         began = time.perf_counter_ns()
-        if not self._in_phase():
-            place = _place(frame)
-            if place is not None:
-                self._seen[place] += 1
+        phase = self._phase()
+        if phase is not None:
+            theirs = own_frame(frame, through=phase[1])
+            if theirs is not None:
+                code, line = theirs.f_code, theirs.f_lineno or 0
+                where = Where(short(code.co_filename), line, code.co_name)
+                self._seen[Place(*phase, where, code.co_filename, _in_loop(code, theirs.f_lasti))] += 1
         self.spent_ns += time.perf_counter_ns() - began
 
 
 def shown(line: Line) -> str:
     """The line for a person."""
-    return f"{line.share:>6.1%}  {_short(line.file)}:{line.line}  {line.text[:80]}"
+    return f"{line.share:>6.1%}  {short(line.file)}:{line.line}  {line.text[:80]}"
 
 
-def _place(frame: FrameType | None) -> tuple[str, int] | None:
-    """The innermost line that is somebody's own. What is about to enter or leave a phase is at none."""
+def own_frame(frame: FrameType | None, through: bool = True) -> FrameType | None:
+    """The innermost frame that is somebody's own; unless `through`, none where one of ours comes before it, as what is
+    about to enter or leave a phase is at no line."""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.startswith("velodrome.edge"):
-            return None
-        if module.split(".")[0] not in PLUMBING:
-            return frame.f_code.co_filename, frame.f_lineno
+            if not through:
+                return None
+        elif module.split(".")[0] not in PLUMBING:
+            return frame
         frame = frame.f_back
     return None
 
 
-def _short(file: str) -> str:
+def _in_loop(code: CodeType, at: int) -> bool:
+    return any(first <= at <= last for first, last in _loops(code))
+
+
+@functools.cache
+def _loops(code: CodeType) -> list[tuple[int, int]]:
+    """From where to where the loops of a function reach, in its bytecode."""
+    steps = dis.get_instructions(code)
+    return [(step.argval, step.offset) for step in steps if "JUMP_BACKWARD" in step.opname]
+
+
+@functools.cache
+def short(file: str) -> str:
     """The name of a file as a person knows it: from the package on, or from the working folder on."""
     for mark in ("site-packages/", "dist-packages/"):
         if mark in file:

@@ -95,6 +95,10 @@ class Nets:
         self.roots |= {id(module): module for module in found}
         return found
 
+    def sizes(self) -> dict[str, int]:
+        """How many weights the nets have, by name."""
+        return {name: _size(met.module) for name, met in self._largest()}
+
     def cards(self, most: int) -> Cards:
         """The cards of the largest nets, at the batch sizes that they were called with."""
         made, missing = [], {}
@@ -112,9 +116,9 @@ class Nets:
         rows = _rows(inputs)
         plain = rows is not None and not named
         if rows is not None and plain and len(self._met) < MOST_NETS and _has_weights(module):
-            met = self._met.setdefault(id(module), Met(module, _some(inputs), set()))
+            met = self._met.setdefault(id(module), Met(module, inputs, set()))
             if rows > max(met.batches, default=0):
-                met.inputs = _some(inputs)
+                met.inputs = _some(inputs, rows)
             met.batches.add(rows)
         account.spent_ns += time.perf_counter_ns() - began
         return inside if plain or not inside else LOOK_INSIDE
@@ -187,18 +191,26 @@ def _weights(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def _rows(inputs: Inputs) -> int | None:
-    tensors = [tensor for _, tensor in named_tensors(inputs)]
-    if not tensors or len(tensors) < len(inputs):
+    """How many rows a call has; None where its inputs are not plain tensors, or structures of them."""
+    if not inputs or not all(_is_plain(each) for each in inputs):
         return None
-    first = tensors[0]
-    return first.shape[0] if first.dim() > 1 else 1
+    tensors = [tensor for _, tensor in named_tensors(inputs)]
+    return next((tensor.shape[0] for tensor in tensors if tensor.dim() > 1), 1) if tensors else None
 
 
-def _some(inputs: Inputs) -> Inputs:
-    """A copy of a few rows."""
+def _is_plain(value: Any) -> bool:
+    if type(value) is dict:
+        return all(_is_plain(each) for each in value.values())
+    return all(_is_plain(each) for each in value) if type(value) in (list, tuple) else isinstance(value, Tensor)
+
+
+def _some(inputs: Inputs, rows: int) -> Inputs:
+    """A copy of a few rows; of what has none, as one."""
+    batched = any(tensor.dim() > 1 for _, tensor in named_tensors(inputs))
 
     def copy(tensor: Tensor) -> Tensor:
-        return (tensor[:EXAMPLES] if tensor.dim() > 1 else tensor).detach().clone()
+        some = tensor.detach() if batched else tensor.detach()[None]
+        return (some[:EXAMPLES] if some.dim() and some.shape[0] == rows else some).clone()
 
     made: Inputs = mapped(inputs, copy)
     return made

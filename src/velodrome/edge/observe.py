@@ -22,16 +22,21 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from velodrome.edge import watch
-from velodrome.edge.account import BACKWARD, LOSS, OPTIMIZE, START, Account
+from velodrome.edge.account import BACKWARD, CAUSES, END, LOSS, OPTIMIZE, START, Account
 from velodrome.edge.lines import Line, Lines, shown
 from velodrome.edge.nets import Cards, Nets, own_methods
 from velodrome.edge.patches import Patches
 from velodrome.edge.places import PLACES
+from velodrome.edge.sample import Sample
+from velodrome.edge.sample import shown as cause_shown
 from velodrome.edge.unseen import unseen
 from velodrome.meter.budget import Budget
+from velodrome.meter.card import Card
 from velodrome.meter.trace import Trace
+from velodrome.proof.causes import Cause
+from velodrome.proof.evidence import NetFacts
 
-MOST_CARDS, MOST_LINES = 4, 5
+MOST_CARDS, MOST_LINES, MOST_CAUSES = 4, 5, 8
 
 _open: Observer | None = None
 
@@ -42,7 +47,7 @@ class Observer:
     One at a time. `close` leaves nothing behind. The budget is that of the thread that opened it.
     """
 
-    def __init__(self, *, trace: Trace | None = None, lines: bool = True):
+    def __init__(self, *, trace: Trace | None = None, lines: bool = True, causes: bool = True):
         self.nets = Nets()
         self.ended: int | None = None
         self._trace, self._patches = trace, Patches()
@@ -52,7 +57,8 @@ class Observer:
         self._here = watch.Here(self._account, self.nets)
         self._costs_ns = watch.costs_ns()
         self.account = self._here.account
-        self.lines = Lines(lambda: self.account.in_phase or not self.account.has_begun) if lines else None
+        self.lines = Lines(self._at) if lines else None
+        self.sample = Sample(self._here, self.account) if causes else None
 
     def open(self) -> Self:
         """Put everything in its place and begin."""
@@ -75,6 +81,9 @@ class Observer:
         if self.ended is not None:
             return
         self.ended = time.perf_counter_ns()
+        if self.sample is not None:
+            self.sample.stop()
+        self.account.ends(self.ended)
         if self.lines is not None:
             self.lines.stop()
         self.blind()
@@ -104,6 +113,13 @@ class Observer:
         """Take a net's methods for passes through it, where they are."""
         for kind, name in own_methods(root):
             self._patches.cover(kind, {name: watch.methods(self._here)})
+
+    def _at(self) -> tuple[str, bool] | None:
+        """In which phase the thread is, and whether a call covers it; None where no one wants to know."""
+        account = self.account
+        if not account.has_begun or (self.sample is not None and self.sample.on):
+            return None
+        return account.phase, account.in_phase
 
     def _account(self) -> Account:
         """The account of the thread that asks for one."""
@@ -169,6 +185,7 @@ class Watched:
     most_cards: int = MOST_CARDS
     notes: list[str] = field(default_factory=list)
     _cards: Cards | None = None
+    _causes: list[Cause] | None = None
 
     def close(self) -> Budget:
         """End the observation and give its budget."""
@@ -194,10 +211,31 @@ class Watched:
         loss_ns = budget.spans[LOSS].ns if LOSS in budget.spans else 0
         return self.observer.lines.hottest(MOST_LINES, budget.unaccounted_share + loss_ns / max(budget.wall_ns, 1))
 
+    def causes(self) -> list[Cause]:
+        """What makes the training slow; this ends the observation. A short one tells of none."""
+        sample, lines = self.observer.sample, self.observer.lines
+        cards = {one.name: one for one in self.cards().cards}
+        if sample is None or OPTIMIZE not in self.budget().spans:
+            return []
+        if self._causes is None:
+            nets = [_facts(name, size, cards.get(name)) for name, size in self.observer.nets.sizes().items()]
+            self._causes = sample.causes(self.budget(), nets, lines.hot() if lines is not None else [])
+        return self._causes
+
+    def counts(self) -> dict[str, int]:
+        """What was done in all, the recorded stretch included."""
+        account, sample = self.observer.account, self.observer.sample
+        apart = (sample.game_steps, sample.counted[OPTIMIZE]) if sample is not None else (0, 0)
+        return {
+            "environment_steps": account.game_steps + apart[0],
+            "optimizer_steps": account.samples(OPTIMIZE) + apart[1],
+        }
+
     def throughput(self) -> dict[str, float]:
-        """Environment steps and optimizer steps a second, since the first thing that was seen."""
+        """Environment steps and optimizer steps a second, from the first call that was seen to the last."""
         budget, account = self.budget(), self.observer.account
-        seconds = budget.wall_s - (budget.spans[START].ns / 1e9 if START in budget.spans else 0.0)
+        apart_ns = sum(budget.spans[name].ns for name in (START, CAUSES, END) if name in budget.spans)
+        seconds = budget.wall_s - apart_ns / 1e9
         counts = {"environment_steps": account.game_steps, "optimizer_steps": account.samples(OPTIMIZE)}
         return {f"{name}_per_s": count / seconds for name, count in counts.items() if count and seconds > 0}
 
@@ -216,10 +254,8 @@ class Watched:
     def to_json(self) -> dict[str, Any]:
         """As a JSON document, in the form that `velodrome profile` gives."""
         cards = self.cards()
-        return document(self) | {
-            "cards": [one.to_json() for one in cards.cards],
-            "no_card": cards.missing,
-        }
+        made = {"cards": [one.to_json() for one in cards.cards], "no_card": cards.missing}
+        return document(self) | made | {"causes": [cause.to_json() for cause in self.causes()]}
 
     def __enter__(self) -> Self:
         return self
@@ -233,19 +269,23 @@ class Watched:
         cards = self.cards()
         parts = [text(self), *(str(one) for one in cards.cards)]
         parts += [f"no card of {name}: {why}" for name, why in cards.missing.items()]
+        causes = self.causes()
+        if causes:
+            told = "causes, the dearest first, with the part of an iteration that mending each would save at most"
+            parts.append("\n".join([told, *map(cause_shown, causes[:MOST_CAUSES])]))
         return "\n\n".join(parts)
 
 
-def observe(*what: Any, cards: int = MOST_CARDS) -> Watched:
+def observe(*what: Any, cards: int = MOST_CARDS, causes: bool = True) -> Watched:
     """Watch a trainer from here on: `watched = observe(model)`, let it train, `print(watched)`.
 
     `what` is whatever it trains with: a model of Stable-Baselines3, an RLlib algorithm, nets and their optimizers, a
     TorchRL collector, loss and optimizer; or nothing, since what is seen is all that this process does. No library is
-    imported for it. `cards` is of how many nets there will be cards.
+    imported for it. `cards` is of how many nets there will be cards; without `causes` no stretch is recorded for them.
     """
     for each in what:
         _refuse_what_does_not_train(each)
-    observer = Observer().open()
+    observer = Observer(causes=causes).open()
     try:
         for each in what:
             for net in _nets_of(each):
@@ -271,10 +311,7 @@ def document(watched: Watched) -> dict[str, Any]:
         "overhead": budget.overhead_share,
         "overhead_s": budget.overhead,
         "throughput": watched.throughput(),
-        "counts": {
-            "environment_steps": watched.observer.account.game_steps,
-            "optimizer_steps": watched.observer.account.samples(OPTIMIZE),
-        },
+        "counts": watched.counts(),
         "lines": [{"file": each.file, "line": each.line, "share": each.share} for each in watched.lines()],
         "notes": watched.findings(),
     }
@@ -307,6 +344,11 @@ def _nets_of(given: Any) -> list[nn.Module]:
     """The nets that an object is or has as its own."""
     held = [given, *(getattr(given, name, None) for name in ("policy", "module", "net", "model"))]
     return [each for each in held if isinstance(each, nn.Module)]
+
+
+def _facts(name: str, size: int, card: Card | None) -> NetFacts:
+    dead = card.dead if card is not None else {}
+    return NetFacts(name, size, sum(dead.values()), list(dead)[:5])
 
 
 def _blind_in_child() -> None:

@@ -20,9 +20,13 @@ def _of_rllib(algorithm: Any) -> Iterator[str]:
     config = getattr(algorithm, "config", None)
     runners, learners = getattr(config, "num_env_runners", 0), getattr(config, "num_learners", 0)
     if runners:
-        yield f"{runners} env runners work in processes of their own: their playing is not seen, nor its steps counted"
+        yield f"{_elsewhere(runners, 'env runner')}: its playing is not seen, nor are its steps counted"
     if learners:
-        yield f"{learners} learners work in processes of their own: their learning is not seen"
+        yield f"{_elsewhere(learners, 'learner')}: its learning is not seen"
+
+
+def _elsewhere(number: int, who: str) -> str:
+    return f"{number} {who}{'' if number == 1 else 's'} work{'s' * (number == 1)} in a process of its own"
 
 
 def _names(environment: Any) -> set[str]:

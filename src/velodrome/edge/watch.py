@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from velodrome.edge.account import Account, Kind, Waiting
+from velodrome.edge.account import ENCODE, FORWARD, INFER, RESET, STEP, Account, Kind, Waiting
 from velodrome.edge.nets import LOOK_INSIDE, Nets
 from velodrome.edge.patches import Front
 
@@ -25,11 +26,19 @@ CACHE_BYTES, CALIBRATING_CALLS = 2**20, 200
 """What is copied between two calls while their cost is measured, and how many are."""
 
 Make = Callable[[], Account]
-Record = Callable[[Account, Any, int, int], None]
+Write = Callable[[Account, Any, int, int], None]
 """Gets the account, the call's arguments, and when it began and ended."""
 
 now = time.perf_counter_ns
 is_compiling = torch.compiler.is_compiling
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a call is written down, and in which phase one is meanwhile."""
+
+    at: str
+    write: Write
 
 
 class Here(threading.local):
@@ -55,6 +64,7 @@ class _Nowhere:
 
 def timed(here: Here, record: Record) -> Front:
     """A front that records every call that is inside no other."""
+    at, write = record.at, record.write
 
     def front(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
@@ -62,14 +72,14 @@ def timed(here: Here, record: Record) -> Front:
             account = here.account
             if account.busy or is_compiling():
                 return inner(*arguments, **named)
-            account.busy = True
+            account.busy, account.at = True, at
             began = now()
             try:
                 return inner(*arguments, **named)
             finally:
                 ended = now()
                 account.busy = False
-                record(account, arguments, began, ended)
+                write(account, arguments, began, ended)
 
         return call
 
@@ -79,28 +89,28 @@ def timed(here: Here, record: Record) -> Front:
 def steps(count: Callable[[Any], int] | None = None, samples: int = 1) -> Record:
     """Records an environment's step; `count` says how many games it was for, one if it is not given."""
 
-    def record(account: Account, arguments: Any, began: int, ended: int) -> None:
+    def write(account: Account, arguments: Any, began: int, ended: int) -> None:
         account.steps(began, ended, count(arguments[0]) if count is not None and samples else samples, samples)
 
-    return record
+    return Record(STEP, write)
 
 
 def waits(kind: Kind) -> Record:
     """Records what may belong to playing or to learning."""
 
-    def record(account: Account, _: Any, began: int, ended: int) -> None:
+    def write(account: Account, _: Any, began: int, ended: int) -> None:
         account.waits(kind, began, ended)
 
-    return record
+    return Record(RESET if kind == "reset" else ENCODE, write)
 
 
 def learns(name: str, samples: int = 1) -> Record:
     """Records a part of learning."""
 
-    def record(account: Account, _: Any, began: int, ended: int) -> None:
+    def write(account: Account, _: Any, began: int, ended: int) -> None:
         account.learns(name, began, ended, samples)
 
-    return record
+    return Record(name, write)
 
 
 def passes(here: Here) -> Front:
@@ -116,7 +126,7 @@ def passes(here: Here) -> Front:
             inside = here.nets.met(arguments, named, grad, account)
             if inside == LOOK_INSIDE:
                 return _through(here, inner, arguments, named)
-            account.busy = True
+            account.busy, account.at = True, FORWARD if grad else INFER
             began = now()
             try:
                 return inner(*arguments, **named)
@@ -186,6 +196,7 @@ def _through(here: Here, inner: Callable[..., Any], arguments: Any, named: Any, 
     mine: list[Waiting] = []
     account.inside = mine
     grad, began = torch.is_grad_enabled(), now()
+    account.at = FORWARD if grad else INFER
     try:
         return inner(*arguments, **named)
     finally:

@@ -29,6 +29,7 @@ PHASES = (
     "evaluate",
     "save",
     "causes",
+    "end",
 )
 """The names that Velodrome's own trainers use and that it gives what it observes, in the order in which budgets list
 them. Others are the user's."""

@@ -33,7 +33,7 @@ from velodrome.verbs.scripts import script_at
 class Profile:
     """See where the time of a recipe goes, or of a run, given by its folder and left as it is. Speeds come from
     iterations without spans, shares from ones with them. A script of your own runs as it is: velodrome profile
-    [--cards N] [--trace PATH] [--threads N] [--json] SCRIPT.py [ITS ARGUMENTS]."""
+    [--cards N] [--no-causes] [--trace PATH] [--threads N] [--json] SCRIPT.py [ITS ARGUMENTS]."""
 
     iterations: int = 10
     """With spans, and as many without, in turn."""

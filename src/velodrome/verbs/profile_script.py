@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from velodrome.edge.observe import Observer, Watched, document, text
+from velodrome.edge.observe import Observer, Watched
 from velodrome.edge.script import Ending, Script
 from velodrome.meter.machine import hardware
 from velodrome.meter.memory import peak_memory_mb
@@ -29,6 +29,8 @@ class ProfileScript:
 
     cards: int = 4
     """Of how many of its nets to measure a card when it has ended, the largest first."""
+    causes: bool = True
+    """Record every operation of a second of the training, apart from the budget, and tell what makes it slow."""
     trace: Folder = None
     """Write a trace for Perfetto (.json.gz)."""
     threads: Count = None
@@ -39,13 +41,13 @@ class ProfileScript:
 
 def profile_script(path: Path, own: Sequence[str], arguments: Sequence[str]) -> Answer:
     """Run a script under observation and account for its time."""
-    flags = parse("profile SCRIPT.py", ProfileScript, own)
+    flags = parse("profile", ProfileScript, own)
     refuse_below(flags, cards=0, threads=1)
     script = Script(path, arguments)
     if flags.threads:
         torch.set_num_threads(flags.threads)
     trace = Trace() if flags.trace else None
-    observer = Observer(trace=trace)
+    observer = Observer(trace=trace, causes=flags.causes)
     with _to_stderr() if flags.json else contextlib.redirect_stdout(sys.__stdout__):
         observer.open()
         try:
@@ -61,11 +63,7 @@ def profile_script(path: Path, own: Sequence[str], arguments: Sequence[str]) -> 
 
 def _document(script: Script, flags: ProfileScript, ending: Ending, watched: Watched) -> dict[str, Any]:
     made = {"script": str(script.path), "arguments": script.arguments, "exit_code": ending.code}
-    made |= document(watched)
-    cards = watched.cards()
-    return made | {
-        "cards": [one.to_json() for one in cards.cards],
-        "no_card": cards.missing,
+    return (made | watched.to_json()) | {
         "trace": str(flags.trace) if flags.trace else None,
         "memory_mb": peak_memory_mb(),
         "machine": hardware() | {"torch_threads": torch.get_num_threads()},
@@ -74,9 +72,7 @@ def _document(script: Script, flags: ProfileScript, ending: Ending, watched: Wat
 
 def _text(script: Script, ending: Ending, watched: Watched) -> str:
     head = " ".join([str(script.path), *script.arguments]) + (f" {ending.says}" if ending.says else "")
-    cards = watched.cards()
-    missing = [f"no card of {name}: {why}" for name, why in cards.missing.items()]
-    return "\n\n".join([head, text(watched), *(str(one) for one in cards.cards), *missing])
+    return f"{head}\n\n{watched}"
 
 
 @contextlib.contextmanager
