@@ -286,7 +286,7 @@ MISTAKES = [
     ("gym:CartPole-v1", "no game is called 'gym:CartPole-v1'; did you mean gymnasium:CartPole-v1?"),
     ("gymnasium:CartPoll-v1", "Gymnasium knows no environment 'CartPoll-v1'; did you mean CartPole-v1 or"),
     ("gymnasium:Zzzz", "Gymnasium knows no environment 'Zzzz'; gymnasium.pprint_registry() lists those there are"),
-    ("gymnasium:Blackjack-v1", "Blackjack-v1 declares no time limit: say after how many steps to cut a game"),
+    ("gymnasium:Blackjack-v1", "Blackjack-v1 declares no time limit: say after how many steps a game is cut"),
     ("pettingzoo:mpe2.simple_sprad_v3", "did you mean mpe2.simple_spread_v3 or"),
     ("pettingzoo:nowhere.at_all", "cannot be imported: No module named 'nowhere'; try pip install nowhere"),
     ("pettingzoo:mpe2.simple_tag_v3", "agent_0 has other spaces than adversary_0; pad them to be alike first"),

@@ -77,7 +77,7 @@ class ForeignGame(Game):
         slot.begin(0)
         limit = longest or slot.limit
         if limit is None:
-            raise Mistake(f"{name} declares no time limit: say after how many steps to cut a game, as in --longest 1000")
+            raise Mistake(f"{name} declares no time limit: say after how many steps a game is cut, like --longest 1000")
         self.paths = [(path, keys) for path, keys, _ in leaves(slot.observation_space)]
         self.mask_names, _ = masks_of(slot.action_space, slot.masks[0])
         super().__init__(spec_of(name, slot, limit, settings), games, seed, threads, first, duplicate)
