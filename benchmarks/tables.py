@@ -102,7 +102,7 @@ def source(record: Mapping[str, Any]) -> str:
     """On what machine, when, and by which command."""
     machine = record.get("machine") or {}
     told = [str(machine[key]) for key in ("cpu", "gpu") if isinstance(machine.get(key), str)]
-    told += [f"{machine['cores']} cores"] if "cores" in machine else []
+    told += [f"{machine['cores']} core{'s' * (machine['cores'] != 1)}"] if "cores" in machine else []
     told += [str(record["date"])[:10]] if "date" in record else []
     told += [f"`{record['command']}`"] if "command" in record else []
     return f"{', '.join(told)}\n" if told else ""
