@@ -149,7 +149,7 @@ def test_a_loop_in_python_is_found_at_its_lines_and_told_from_a_call_of_somethin
     shares: dict[tuple[str, bool], float] = {}
     for line in hot.lines:
         assert line.phase == "collect"
-        key = (line.where.function, line.in_loop)
+        key = (line.where.function, line.interpreting)
         shares[key] = shares.get(key, 0.0) + line.share
     assert shares["added_up", True] > 0
     assert shares["sorted_up", False] > 0

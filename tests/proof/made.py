@@ -65,6 +65,6 @@ def site(phase: str, name: str, count: int = 4, seconds: float = 0.01, **facts: 
     return Site(phase, name, facts.pop("where", Where("net.py", 7, "forward")), shapes, count, seconds, **facts)
 
 
-def hot(phase: str, share: float, function: str = "forward", in_loop: bool = True) -> Hot:
+def hot(phase: str, share: float, function: str = "forward", interpreting: bool = True) -> Hot:
     """A line where Python was found."""
-    return Hot(phase, Where("net.py", 7, function), in_loop, share)
+    return Hot(phase, Where("net.py", 7, function), interpreting, share)

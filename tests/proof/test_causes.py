@@ -23,7 +23,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     "constant input": {"constant_inputs": 0.6, "sites": [PRODUCT]},
     "dead weights": {"nets": NETS},
     "Python loops": {
-        "sites": [site("learn.forward", "addmm", 64, same_weights=16)],
+        "sites": [site("learn.forward", "addmm", 64, 0.001, same_weights=16)],
         "hot": [hot("learn.forward", 0.3)],
     },
     "attention spelt out": {"sites": [site("learn.forward", "bmm", of_softmax=2, shapes=((8, 16, 16), (8, 16, 4)))]},
@@ -64,8 +64,8 @@ def test_a_clean_trainer_has_at_most_a_large_net() -> None:
 
 
 def test_layers_with_weights_of_their_own_are_no_loop() -> None:
-    layers = site("learn.forward", "addmm", 64, most=16, same_weights=1, side_by_side=1)
-    several = evidence(sites=[layers], hot=[hot("learn.forward", 0.1, in_loop=False)])
+    layers = site("learn.forward", "addmm", 64, 0.001, most=16, same_weights=1, side_by_side=1)
+    several = evidence(sites=[layers], hot=[hot("learn.forward", 0.1, interpreting=False)])
     assert "Python loops" not in {cause.name for cause in find(several)}
 
 

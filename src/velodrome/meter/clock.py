@@ -80,6 +80,11 @@ class Clock:
         """The dotted name of the span that is open; empty outside all of them."""
         return self._open.path
 
+    @property
+    def open_mark(self) -> tuple[str, int]:
+        """The span that is open, and how often it was left before: another one each time that it is entered."""
+        return self._open.path, self._open.samples
+
     def lap(self) -> Budget:
         """Close the time since the last lap, or since the clock began, and account for it."""
         self._read_device()

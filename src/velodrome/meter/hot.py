@@ -23,8 +23,8 @@ class Hot:
 
     phase: str
     where: Where
-    in_loop: bool
-    """Whether that was inside a loop of its function."""
+    interpreting: bool
+    """Whether that was inside a loop of its function, and not in something that it had called."""
     share: float
     """Of the time."""
 
@@ -69,20 +69,23 @@ class HotLines:
             now = time.perf_counter()
             if frame is not None:
                 inner = innermost(frame)
-                key = self._phase(), where_of(inner), inner is not None and _in_loop(inner)
+                key = self._phase(), where_of(inner), inner is not None and _is_interpreting(inner)
                 self._found[key] = self._found.get(key, 0.0) + now - last
             last = now
 
 
-def _in_loop(frame: FrameType) -> bool:
-    return any(first <= frame.f_lasti <= last for first, last in _loops(frame.f_code))
+def _is_interpreting(frame: FrameType) -> bool:
+    loops, calls = _loops(frame.f_code), _calls(frame.f_code)
+    return frame.f_lasti not in calls and any(first <= frame.f_lasti <= last for first, last in loops)
 
 
 @functools.cache
 def _loops(code: CodeType) -> list[tuple[int, int]]:
     """From where to where the loops of a function reach, in its bytecode."""
-    return [
-        (step.argval, step.offset)
-        for step in dis.get_instructions(code)
-        if step.opname.startswith("JUMP_BACKWARD") or (step.opname.startswith("POP_JUMP_BACKWARD"))
-    ]
+    return [(step.argval, step.offset) for step in dis.get_instructions(code) if "JUMP_BACKWARD" in step.opname]
+
+
+@functools.cache
+def _calls(code: CodeType) -> frozenset[int]:
+    """Where it calls something."""
+    return frozenset(step.offset for step in dis.get_instructions(code) if "CALL" in step.opname)

@@ -24,11 +24,10 @@ import velodrome
 
 MOST = 400_000
 """Operations are recorded up to so many, and let through after that."""
-SAMPLED, SMALLEST, LARGEST = 24, 32, 2**22
-"""Numbers that stand for a whole tensor when inputs are compared, and the sizes for which that is done."""
+SAMPLED, SMALLEST, LARGEST = 8, 32, 2**21
+"""Numbers that a tensor is told by, beside a weighted sum of all, and the sizes for which inputs are compared."""
 
 _LIBRARY = tuple(str(Path(path).resolve()) for path in (Path(torch.__file__).parent, __file__))
-_COPIES = {"clone", "copy_", "_to_copy", "repeat", "index", "index_select", "gather", "embedding", "cat", "stack"}
 _READS = {"_local_scalar_dense", "is_nonzero", "equal"}
 _KEEPS_WEIGHTS = {"clone", "native_dropout", "mul", "_to_copy"}
 """What may come between a softmax and the product with its weights."""
@@ -71,11 +70,11 @@ class Site:
     zeros: float = -1.0
     """The share of zeros in the first call's left factor; below 0 where the operation is no product."""
     most: int = 0
-    """Calls between two changes of phase."""
+    """Calls in one stretch of the phase."""
     same_weights: int = 0
-    """Products, between two changes of phase, with one and the same right factor."""
+    """Products, in one stretch, with one and the same right factor."""
     side_by_side: int = 0
-    """Different right factors, between two changes of phase, of left factors that lay in one piece of memory."""
+    """Different right factors, in one stretch, of left factors that lay in one piece of memory."""
     contiguous: bool = True
     """Of a convolution's input: whether channels come before places in memory."""
 
@@ -86,15 +85,20 @@ class Site:
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """`with Operations(phase) as seen: ...`; `phase()` says in which phase the work is."""
+    """`with Operations(phase) as seen: ...`; `phase()` says in which phase the work is.
 
-    def __init__(self, phase: Callable[[], str] = str, most: int = MOST):
+    `stretch()` gives something that differs from one stretch of a phase to the next, such as how often it was entered;
+    without it, a stretch ends where the phase changes.
+    """
+
+    def __init__(self, phase: Callable[[], str] = str, stretch: Callable[[], object] | None = None, most: int = MOST):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._phase, self._left = phase, most
+        self._phase, self._mark, self._left = phase, stretch or phase, most
         self._sites: dict[tuple[Any, ...], Site] = {}
         self._fingerprints: set[int] = set()
         self._softmaxed: set[int] = set()
-        self._now, self._stretch = "", _Stretch()
+        self._now: object = None
+        self._stretch = _Stretch()
         self.threads = 1
         """Torch's, while the work was done."""
 
@@ -137,8 +141,8 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _site(self, func: Any, tensors: Sequence[Tensor]) -> Site:
         name, phase, where = func.overloadpacket.__name__, self._phase(), where_of(innermost(sys._getframe(2)))
-        if phase != self._now:
-            self._now, self._stretch = phase, _Stretch()
+        if (mark := self._mark()) != self._now:
+            self._now, self._stretch = mark, _Stretch()
         shapes = tuple(tuple(tensor.shape) for tensor in tensors[:4])
         key = (phase, name, where, shapes)
         if key not in self._sites:
@@ -170,7 +174,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._softmaxed = {_memory(result)}
         elif site.name in ("convolution", "convolution_backward") and tensors[0].dim() == 4:
             site.contiguous = tensors[0].is_contiguous() and min(tensors[0].shape[1:]) > 1
-        elif site.name in _COPIES and isinstance(result, Tensor) and _has_equal_rows(result):
+        elif tensors and isinstance(result, Tensor) and _has_equal_rows(result):
             site.same_rows += 1
             site.same_rows_s += spent
         if site.name in _KEEPS_WEIGHTS and isinstance(result, Tensor) and self._is_softmaxed(tensors):
@@ -181,7 +185,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Stretch:
-    """What happened since the phase changed."""
+    """What happened in one stretch of a phase."""
 
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}
@@ -249,13 +253,15 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _sample(tensor: Tensor) -> tuple[Any, ...]:
     flat = tensor.detach().reshape(-1)
-    return tuple(flat.tolist() if len(flat) <= SAMPLED else flat[_places(len(flat))].tolist())
+    if len(flat) <= SAMPLED:
+        return tuple(flat.tolist())
+    return (float(flat.cpu().float() @ _weights(len(flat))), *flat[:SAMPLED].tolist())
 
 
-@functools.cache
-def _places(size: int) -> Tensor:
-    """Places all over a tensor of this size, in step with none of its axes."""
-    return torch.randint(size, (SAMPLED,), generator=torch.Generator().manual_seed(size))
+@functools.lru_cache(32)
+def _weights(size: int) -> Tensor:
+    """Numbers by which a tensor is summed up, so that no two of its places can be exchanged unseen."""
+    return torch.rand(size, generator=torch.Generator().manual_seed(size))
 
 
 def _share_of_zeros(tensor: Tensor) -> float:

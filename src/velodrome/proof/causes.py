@@ -14,6 +14,8 @@ from velodrome.proof.evidence import Evidence
 LEAST = 0.02
 """A cause that costs less than this part of an iteration is not worth a trial."""
 LEARN = ("learn.forward", "learn.backward", "learn.optimize", "learn.sample")
+_LONG_CALL_S = 1e-4
+"""A loop over calls as long as this loses little by being one."""
 _VIEWS = (
     "detach",
     "view",
@@ -164,17 +166,17 @@ def sparse_input(seen: Evidence) -> Iterator[Cause]:
 
 def dead_weights(seen: Evidence) -> Iterator[Cause]:
     """Weights that no output depends on cost their products and their updates all the same."""
-    whole = sum(net.parameters for net in seen.nets)
-    for net in seen.nets:
-        if net.dead > 0.01 * whole:
-            cost = sum(seen.seconds(phase) for phase in ("learn.forward", "learn.optimize", "collect.infer"))
-            yield Cause(
-                "dead weights",
-                f"{net.dead:,} of {net.parameters:,} weights of {net.name} reach no output: {', '.join(net.dead_in)}",
-                seen.share(cost) * net.dead / whole,
-                ("dead", "net"),
-                "take them out",
-            )
+    whole, dead = sum(net.parameters for net in seen.nets), sum(net.dead for net in seen.nets)
+    if dead > 0.01 * whole:
+        cost = sum(seen.seconds(phase) for phase in ("learn.forward", "learn.optimize", "collect.infer"))
+        names = [f"{net.name}.{part}" for net in seen.nets for part in net.dead_in][:5]
+        yield Cause(
+            "dead weights",
+            f"{dead:,} of {whole:,} weights reach no output: {', '.join(names)}",
+            seen.share(cost) * dead / whole,
+            ("dead", "net"),
+            "take them out",
+        )
 
 
 def loops(seen: Evidence) -> Iterator[Cause]:
@@ -204,19 +206,23 @@ def _is_loop(site: Site) -> bool:
     """Products one after the other by the same weights, or of one input by many; or many small operations."""
     if not site.phase or site.phase == "learn.optimize" or site.phase in WAITING:
         return False
+    if site.seconds > _LONG_CALL_S * site.count:
+        return False
     if site.name in _PRODUCTS:
         return site.same_weights >= 4 or site.side_by_side >= 4
-    return site.most >= 16 and site.elements < 2**16 and site.name not in _VIEWS
+    # the backward pass goes the way that the forward pass went
+    return site.most >= 16 and site.elements < 2**16 and site.name not in _VIEWS and site.phase != "learn.backward"
 
 
 def _interpreted(seen: Evidence) -> set[tuple[str, str, str]]:
     """Functions in whose loops Python was found, and that hardly call torch: interpreted arithmetic."""
     looping = defaultdict[tuple[str, str, str], float](float)
     for hot in seen.hot:
-        looping[hot.phase, hot.where.file, hot.where.function] += hot.share * hot.in_loop
+        looping[hot.phase, hot.where.file, hot.where.function] += hot.share * hot.interpreting
     busy = defaultdict[tuple[str, str, str], float](float)
     for site in seen.sites:
-        busy[site.phase, site.where.file, site.where.function] += seen.share(site.seconds)
+        called_s = site.count * _SMALL_CALL * seen.dispatch_us * 1e-6
+        busy[site.phase, site.where.file, site.where.function] += seen.share(site.seconds + called_s)
     return {
         key for key, found in looping.items() if key[0] not in WAITING and found >= 0.05 and busy[key] < 0.3 * found
     }
@@ -255,8 +261,9 @@ def copies(seen: Evidence) -> Iterator[Cause]:
 
 def unused_gradients(seen: Evidence) -> Iterator[Cause]:
     """Acting needs no gradient, and recording it costs memory and time."""
-    sites = [site for site in seen.sites if site.recorded and site.phase.startswith(("collect", "evaluate"))]
-    if sites:
+    acting = [site for site in seen.sites if site.phase.startswith(("collect", "evaluate"))]
+    sites = [site for site in acting if site.recorded]
+    if sum(site.recorded for site in sites) > 0.2 * sum(site.count for site in acting):
         yield Cause(
             "gradients recorded where none are used",
             f"{sum(site.recorded for site in sites):,} operations while acting were recorded for a backward pass",
@@ -289,8 +296,8 @@ def host_reads(seen: Evidence) -> Iterator[Cause]:
     """Numbers fetched from tensors one by one."""
     sites = [site for site in reads(seen.sites) if site.phase.startswith(("learn", "collect"))]
     count, steps = sum(site.count for site in sites), seen.entered("learn.backward")
-    if count > 4 * steps:
-        lines = {(site.phase, site.where) for site in sites}
+    if count > 12 * steps:
+        lines = {(site.phase, site.where) for site in sites if site.count > 0.25 * _calls_at(seen, site)}
         found = sum(hot.share for hot in seen.hot if (hot.phase, hot.where) in lines)
         yield Cause(
             "host reads in inner loops",
@@ -300,6 +307,11 @@ def host_reads(seen: Evidence) -> Iterator[Cause]:
             "keep sums in tensors, and read them once an iteration",
             _places(sites),
         )
+
+
+def _calls_at(seen: Evidence, site: Site) -> int:
+    """How many operations that line called in that phase."""
+    return sum(other.count for other in seen.sites if (other.phase, other.where) == (site.phase, site.where))
 
 
 def optimizer(seen: Evidence) -> Iterator[Cause]:

@@ -101,7 +101,7 @@ def gather(trainer: Trainer, clock: Clock) -> Evidence:
     """Run a few iterations and look at them: timed, then with every operation recorded, then with looks at Python."""
     trainer.iterate(clock)
     plain = _plain(trainer, clock)
-    seen = Operations(lambda: clock.open_path)
+    seen = Operations(lambda: clock.open_path, lambda: clock.open_mark)
     with _watching(trainer.nets) as calls, seen:
         trainer.iterate(clock)
     hot = _hot_lines(lambda: trainer.iterate(clock), clock, at_least_s=1.0)
