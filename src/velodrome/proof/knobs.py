@@ -40,7 +40,7 @@ KNOBS = {
     "accumulate": Knob("numeric", (0.5, 0.25), ("learn",)),
     "lanes": Knob("algorithmic", (2, 0.5)),
     "workers": Knob("algorithmic", (2, 0.5)),
-    THREADS: Knob("numeric"),
+    THREADS: Knob("numeric", (0.125, 0.25, 0.5)),
     "precision": Knob("numeric", touches=_NET),
     "compile": Knob("numeric", touches=_NET),
     "fused": Knob("numeric", touches=("learn",)),

@@ -1,0 +1,161 @@
+"""Whether tuning finds what is planted in the recipes of planted/ and leaves clean ones: results/planted_causes.json.
+
+A planted inefficiency counts as found if its cause was named and its setting mended and kept. Every other change that
+was kept is measured again, in a longer trial with all else as tuned: it is false unless it is faster there too.
+Interrupted, this goes on with the next recipe; the record is made of all rows whenever one is added.
+
+python benchmarks/planted_causes.py [RECIPE ...] [--budget SECONDS] [--guard-budget SECONDS] [--again]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, Disturbance, keep
+from planted.recipes import CLEAN, PLANTED, Planted, clean_name, name_of, planted
+from velodrome.proof.changes import patched
+from velodrome.proof.processes import Setup
+from velodrome.proof.trial import trial
+from velodrome.proof.tune import Tuning, Verdict, tune
+from velodrome.runs.settings import settings_to_json
+
+NAME, FILE = "planted_causes", Path("benchmarks/planted/recipes.py").as_posix()
+LINES = RESULTS / f"{NAME}.lines.jsonl"
+"""A row for each recipe that is done."""
+BUDGET_S, GUARD_S, AGAIN_S = 300.0, 240.0, 120.0
+CAUSES = {
+    "minibatch": "dispatch-bound minibatches",
+    "games": "too few games at once",
+    "input": "sparse input",
+    "dead": "dead weights",
+    "agents": "Python loops",
+    "candidates": "Python loops",
+    "attention": "attention spelt out",
+    "positions": "tables copied per call",
+    "acting": "gradients recorded where none are used",
+    "targets": "results recomputed",
+    "reads": "host reads in inner loops",
+    "fused": "optimizer not fused",
+    "threads": "thread counts that fight",
+    "keep_memory": "memory handed back at every step",
+    "layout": "slow memory layout for convolutions",
+    "precision": "full float32 precision",
+    "steps": "Python loops",
+    "share_out": "stragglers",
+    "width": "a net larger than its task may need",
+}
+"""What a tuner calls that which is planted under each of these names."""
+
+
+def recipes() -> dict[str, str | None]:
+    """What is planted in each recipe; None in the clean ones."""
+    return {name_of(cause): cause for cause in PLANTED} | {clean_name(kind): None for kind in CLEAN}
+
+
+def setup_of(name: str) -> Setup:
+    """The recipe as it is."""
+    cause = recipes()[name]
+    kinds = {clean_name(kind): settings for kind, settings in CLEAN.items()}
+    return Setup(f"{FILE}:{name}", settings_to_json(planted(cause) if cause else kinds[name]))
+
+
+def tuned(name: str, budget_s: float, guard_s: float) -> dict[str, Any]:
+    """The row of one recipe."""
+    others, began, cause = Disturbance(), time.monotonic(), recipes()[name]
+    found = tune(setup_of(name), budget_s=budget_s, guard_budget_s=guard_s, say=lambda text: print(f"  {text}"))
+    if found.interrupted:
+        raise KeyboardInterrupt
+    row = judged(name, cause, [cause.name for cause in found.causes], found.verdicts)
+    row["others"] = [other | measured_again(found, other) for other in row["others"]]
+    row["false_changes"] = sum(other["verdict"] != "faster" for other in row["others"])
+    return row | {
+        "together": found.together.to_json() | {"trial": None} if found.together else None,
+        "tuned_s": found.spent_s,
+        "spent_s": time.monotonic() - began,
+        "others_took": others.share(),
+    }
+
+
+def judged(name: str, cause: str | None, named: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What is to be said of a recipe before anything is measured again."""
+    plant = PLANTED[cause] if cause else None
+    kept = [found.change for found in verdicts if found.verdict == "kept"]
+    mended = any(plant is not None and mends(plant, change.patch) for change in kept)
+    right = cause is not None and CAUSES[cause] in named
+    return {
+        "recipe": name,
+        "planted": {"setting": plant.setting, "value": plant.value, "good": plant.good} if plant else None,
+        "causes": list(named),
+        "named": right,
+        "mended": mended,
+        "found": right and mended if plant else None,
+        "kept": [dict(change.patch) for change in kept],
+        "others": [{"patch": dict(change.patch)} for change in kept if not (plant and mends(plant, change.patch))],
+        "tried": [
+            {"patch": dict(found.change.patch), "verdict": found.verdict, "why": found.why, "ratio": found.ratio}
+            for found in verdicts
+        ],
+    }
+
+
+def mends(plant: Planted, patch: Mapping[str, Any]) -> bool:
+    """Whether a change turns the planted setting; a number need not come to the good value at once."""
+    return plant.setting in patch and patch[plant.setting] != plant.value
+
+
+def measured_again(found: Tuning, other: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept change beside all else that was kept, and the same without it."""
+    without: dict[str, Any] = {}
+    for verdict in found.kept:
+        if dict(verdict.change.patch) != other["patch"]:
+            without |= verdict.change.patch
+    before = patched(found.setup, without)
+    seen = trial(before, patched(before, other["patch"]), budget_s=AGAIN_S, seed=5000)
+    return {"verdict": seen.verdict, "ratio": seen.ratio, "interval": list(seen.interval)}
+
+
+def done() -> dict[str, dict[str, Any]]:
+    """The rows of earlier calls."""
+    lines = LINES.read_text(encoding="utf-8").splitlines() if LINES.exists() else []
+    return {row["recipe"]: row for row in map(json.loads, lines)}
+
+
+def written(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep every row, and make the record."""
+    LINES.parent.mkdir(parents=True, exist_ok=True)
+    LINES.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
+    plants = [row for row in rows.values() if row["planted"]]
+    keep(
+        NAME,
+        [dict(row) for row in rows.values()],
+        planted=len(plants),
+        found=sum(row["found"] for row in plants),
+        false_changes=sum(row["false_changes"] for row in rows.values()),
+        clean=len(rows) - len(plants),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE")
+    parser.add_argument("--budget", type=float, default=BUDGET_S)
+    parser.add_argument("--guard-budget", type=float, default=GUARD_S)
+    parser.add_argument("--again", action="store_true", help="those that are done, too")
+    options = parser.parse_args()
+    if unknown := set(options.recipes) - set(recipes()):
+        parser.error(f"no such recipe: {', '.join(sorted(unknown))}; there are {', '.join(recipes())}")
+    rows = done()
+    for name in options.recipes or recipes():
+        if name not in rows or options.again:
+            print(name)
+            rows[name] = tuned(name, options.budget, options.guard_budget)
+            written(rows)
+
+
+if __name__ == "__main__":
+    main()
