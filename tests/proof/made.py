@@ -55,6 +55,7 @@ def evidence(**facts: Any) -> Evidence:
         samples={"collect.infer": 4, "learn.forward": 4, "learn.backward": 4, "learn.optimize": 4},
         sites=[], hot=[], full=False, nets=[NetFacts("net", 1000, 0, [])], constant_inputs=0.0, threads=1, cores=1,
         busy_cores=1.0, faults=10, fault_us=0.5, dispatch_us=1.0, matmul_precision="highest", tracks=0,
+        decisions=100, learner_samples=200,
     )  # fmt: skip
     return dataclasses.replace(clean, **facts)
 

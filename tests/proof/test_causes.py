@@ -17,6 +17,7 @@ NETS = [NetFacts("net", 1000, 300, ["unused.weight"])]
 PRODUCT = site("learn.forward", "addmm", seconds=0.01, zeros=0.1)
 SHOWN: dict[str, dict[str, Any]] = {
     "dispatch-bound minibatches": {"sites": [site("learn.forward", "add", 40_000, 0.02)]},
+    "many passes over the same samples": {"learner_samples": 1000},
     "too few games at once": {"sites": [site("collect.infer", "add", 8_000, 0.01)]},
     "too many games at once": {"sites": [site("collect.infer", "mm", 4, 0.01, shapes=((2**16, 256), (256, 8)))]},
     "sparse input": {"sites": [site("learn.forward", "addmm", zeros=0.97)]},

@@ -108,6 +108,21 @@ def minibatches(seen: Evidence) -> Iterator[Cause]:
         )
 
 
+def epochs(seen: Evidence) -> Iterator[Cause]:
+    """Decisions that are learnt from many times: the later passes may teach little."""
+    times = seen.learner_samples / max(seen.decisions, 1)
+    learn_s = sum(seen.seconds(phase) for phase in LEARN)
+    if times >= 5:
+        yield Cause(
+            "many passes over the same samples",
+            f"every decision is learnt from {times:.0f} times, in {seen.share(learn_s):.0%} of an iteration",
+            seen.share(learn_s),
+            ("epochs",),
+            "take fewer epochs, and play more instead",
+            larger=False,
+        )
+
+
 def games(seen: Evidence) -> Iterator[Cause]:
     """Whether acting spends its time on calls rather than on rows, or on more rows than caches hold."""
     infer_s, steps = seen.seconds("collect.infer"), seen.entered("collect.infer")
@@ -446,6 +461,7 @@ def large_net(seen: Evidence) -> Iterator[Cause]:
 
 LOOKS: tuple[Callable[[Evidence], Iterable[Cause]], ...] = (
     minibatches,
+    epochs,
     games,
     sparse_input,
     dead_weights,

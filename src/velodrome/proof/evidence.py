@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from velodrome.learn.trainer import Trainer
+from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.budget import Budget
 from velodrome.meter.clock import Clock
 from velodrome.meter.hot import Hot, HotLines
@@ -70,6 +70,10 @@ class Evidence:
     matmul_precision: str
     tracks: int
     """Workers beside the coordinating thread."""
+    decisions: int
+    """Of an iteration."""
+    learner_samples: int
+    """Of an iteration, each as often as it was learnt from."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -124,10 +128,10 @@ def gather(trainer: Trainer, clock: Clock) -> Evidence:
 def _plain(trainer: Trainer, clock: Clock) -> dict[str, Any]:
     """What timing alone shows."""
     clock.lap()
-    budget, count, began = Budget(), 0, time.perf_counter()
+    budget, counts, count, began = Budget(), Counts(), 0, time.perf_counter()
     faults, cpu_s = _faults(), _cpu_s()
     while count < PLAIN and (count == 0 or time.perf_counter() - began < PLAIN_S):
-        trainer.iterate(clock)
+        counts += trainer.iterate(clock).counts
         budget += clock.lap()
         count += 1
     phases = {phase.name: phase.seconds / count for phase in budget.phases}
@@ -138,6 +142,8 @@ def _plain(trainer: Trainer, clock: Clock) -> dict[str, Any]:
         "faults": (_faults() - faults) // count,
         "busy_cores": (_cpu_s() - cpu_s) / (time.perf_counter() - began),
         "tracks": len(budget.tracks),
+        "decisions": counts.decisions // count,
+        "learner_samples": counts.learner_samples // count,
     }
 
 
