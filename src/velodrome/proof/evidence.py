@@ -70,9 +70,9 @@ class Evidence:
     matmul_precision: str
     tracks: int
     """Workers beside the coordinating thread."""
-    decisions: int
+    decisions: int = 0
     """Of an iteration."""
-    learner_samples: int
+    learner_samples: int = 0
     """Of an iteration, each as often as it was learnt from."""
 
     def to_json(self) -> dict[str, Any]:
