@@ -1,4 +1,4 @@
-"""Other libraries' trainers under observation: the real library, in an environment of its own, made if it is missing."""
+"""Other libraries' trainers under observation: the real library in an environment of its own, made if it is missing."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from velodrome.meter.budget import Budget, Spent
 from velodrome.meter.trace import Log
@@ -15,11 +13,17 @@ SAMPLE, FORWARD, LOSS = "learn.sample", "learn.forward", "learn.loss"
 BACKWARD, OPTIMIZE = "learn.backward", "learn.optimize"
 
 ACTING, LEARNING = "collect", "learn"
-Kind = Literal["pass", "encode", "store", "reset"]
+
+Kind = Literal["pass", "step", "reset", "store", "encode", "learn", "update", "updated"]
+Event = tuple[Kind, int, int, Any, Any, int]
+"""A call that was watched: its kind, when it began and ended, what is told of it, and how many unwatched ones it held.
+
+Of a pass that is whether gradients were on and whether the net was training; of a step the games and the samples, of a
+part of learning its phase and its samples. An update begins with one event and ends with another.
+"""
 
 Waiting = tuple[Kind, int, int, bool, bool]
-"""A call whose phase depends on what comes after it: its kind, when it began and ended, and of a pass whether gradients
-were on and whether the net was training."""
+"""A call whose phase depends on what comes after it."""
 
 
 class Row:
@@ -33,7 +37,7 @@ class Row:
 
 
 class Account:
-    """What one thread did. Only that thread writes to it.
+    """What the events of one thread add up to.
 
     A pass through a net is acting when an environment's step comes next, and learning when a backward pass or an
     update does; so is the encoding around it. Until then it waits. What lies between two calls of one family,
@@ -41,23 +45,9 @@ class Account:
     the loss.
     """
 
-    __slots__ = (
-        "_frame", "_last", "_log", "_now_in", "_parents", "_rows", "_started", "_updating", "_waiting", "_wants_loss",
-        "_within_ns", "at", "began", "busy", "calls", "game_steps", "graph_decisions", "inside", "moved", "name",
-        "passed", "spent_ns",
-    )  # fmt: skip
-
     def __init__(self, name: str, now: int, log: Log | None = None, starts: bool = False):
         """With `starts`, the time before the first call is a phase."""
         self.name, self.began, self._log, self._started = name, now, log, not starts
-        self.busy = False
-        """Whether a watched call is at work, so that those inside it are its own business."""
-        self.at = ""
-        """In which phase a watched call is, as far as one knows while it is at work."""
-        self.moved: Callable[[bool], None] | None = None
-        """Called after each step of an environment, and after each update, which it is told."""
-        self.inside: list[Waiting] | None = None
-        """The passes made so far by a method that may turn out to be one pass."""
         self.calls = self.passed = self.spent_ns = 0
         """Watched calls, unwatched ones inside them, and what else the watching took."""
         self.game_steps = self.graph_decisions = 0
@@ -68,65 +58,56 @@ class Account:
         self._waiting: list[Waiting] = []
         self._wants_loss = False
         self._updating = self._within_ns = 0
-        self._frame: FrameType | None = None
 
     def begin(self, now: int) -> None:
         """Count from here on."""
         self.began = self._last = now
         self.calls = self.passed = self.spent_ns = 0
 
-    def passes(self, began: int, ended: int, grad: bool, training: bool) -> None:
-        """A pass through a net has ended."""
-        self.calls += 1
-        (self._waiting if self.inside is None else self.inside).append(("pass", began, ended, grad, training))
+    def take(self, events: list[Event]) -> None:
+        """Add up some more, in the order in which they ended."""
+        self.calls += len(events)
+        for kind, began, ended, one, other, inside in events:
+            self.passed += inside
+            if kind == "pass":
+                self._waiting.append((kind, began, ended, one, other))
+            elif kind == "step":
+                self._step(began, ended, one, other)
+            elif kind == "learn":
+                self._learn(one, began, ended, other)
+            elif kind == "update":
+                self._update_begins(began)
+            elif kind == "updated":
+                self._update_ends(ended)
+            else:
+                self._waiting.append((kind, began, ended, False, False))
 
-    def waits(self, kind: Kind, began: int, ended: int) -> None:
-        """An environment was reset, experience stored, or observations or batches brought into another form."""
-        self.calls += 1
-        if self.inside is not None:
-            self._open_up()
-        self._waiting.append((kind, began, ended, False, False))
-
-    def steps(self, began: int, ended: int, games: int, samples: int = 1) -> None:
-        """An environment, or some side by side, made a step, or without a sample began one."""
-        self.calls += 1
-        if self.inside is not None:
-            self._open_up()
+    def _step(self, began: int, ended: int, games: int, samples: int) -> None:
         self._updating = 0  # an update that an exception left never ends
         self.game_steps += games
         if self._waiting:
             self._settle(ACTING)
         self._wants_loss = False
         self._place(STEP, began, ended, samples)
-        if self.moved is not None:
-            self.moved(False)
 
-    def learns(self, name: str, began: int, ended: int, samples: int = 1) -> None:
-        """Some other part of learning has ended; without a sample it belongs to the next that has one."""
-        self.calls += 1
-        self._open_up()
+    def _learn(self, name: str, began: int, ended: int, samples: int) -> None:
+        """Without a sample it belongs to the next that has one."""
         self._settle(LEARNING)
         if self._wants_loss and name in (BACKWARD, OPTIMIZE):
             self._place(LOSS, self._last, began, int(name == BACKWARD))
         self._wants_loss = self._wants_loss and not samples
         self._place(name, began, ended, samples)
 
-    def update_begins(self, now: int, frame: FrameType) -> None:
-        """An optimizer starts in a frame; it may call for passes, forward and backward, and for another's step."""
-        if self._updating and _is_around(self._frame, frame):
-            return
-        self._open_up()
+    def _update_begins(self, now: int) -> None:
+        """An optimizer may call for passes, forward and backward, of its own."""
         self._settle(LEARNING)
         self._wants_loss, self._updating = False, 0
         self._enter(self._parents[LEARNING], now)
         self._last = now
-        self._updating, self._within_ns, self._frame = now, 0, frame
+        self._updating, self._within_ns = now, 0
 
-    def update_ends(self, now: int, frame: FrameType) -> None:
-        """The optimizer is done. Its own time is what the passes inside it leave."""
-        if not self._updating or frame is not self._frame:
-            return
-        self.calls += 1
+    def _update_ends(self, now: int) -> None:
+        """An optimizer's own time is what the passes inside it leave."""
         self._settle(LEARNING)
         row = self._rows.get(OPTIMIZE) or self._first(OPTIMIZE, now)
         row.ns += now - self._updating - self._within_ns
@@ -134,9 +115,7 @@ class Account:
         if self._log is not None:
             self._log.add(OPTIMIZE, self._updating, now)
         self._now_in, self._last = self._parents[LEARNING], now
-        self._wants_loss, self._updating, self._frame = False, 0, None
-        if self.moved is not None:
-            self.moved(True)
+        self._wants_loss, self._updating = False, 0
 
     def sets_apart(self, name: str, began: int, ended: int) -> None:
         """A stretch that belongs to no phase of the training; nothing that happened in it was counted."""
@@ -151,20 +130,9 @@ class Account:
         return self._started
 
     @property
-    def in_phase(self) -> bool:
-        """Whether a call that will have a row is at work."""
-        return self.busy or self.inside is not None or bool(self._updating)
-
-    @property
-    def phase(self) -> str:
-        """Where the thread is now; between a net's pass and what follows, still in the pass."""
-        if self.busy or self.inside is not None:
-            return self.at
-        if self._updating:
-            return OPTIMIZE
-        if self._now_in is self._parents[LEARNING] or (self._waiting and self._waiting[-1][3]):
-            return FORWARD
-        return ACTING if self._now_in is not None else ""
+    def family(self) -> str:
+        """What the thread was at when the last event ended."""
+        return next((name for name, parent in self._parents.items() if parent is self._now_in), "")
 
     def samples(self, name: str) -> int:
         """How often a phase has come so far."""
@@ -186,12 +154,6 @@ class Account:
                 spans[name] = Spent(parent.ns + inside_ns, parent.samples)
         overhead_ns = round(self.calls * call_ns + self.passed * passed_ns) + self.spent_ns
         return Budget((self._last if now is None else now) - self.began, spans, overhead_ns)
-
-    def _open_up(self) -> None:
-        """What is at work is more than a pass: the passes made in it count one by one."""
-        if self.inside is not None:
-            self._waiting += self.inside
-            self.inside = None
 
     def _settle(self, family: str) -> None:
         """Place what waits, now that one knows what it was for."""
@@ -251,11 +213,3 @@ class Account:
         self._started = True
         start = self._rows[START] = Row()
         start.ns, start.samples = began - self.began, 1
-
-
-def _is_around(outer: FrameType | None, frame: FrameType) -> bool:
-    """Whether a frame is still at work around another: an exception may have ended it."""
-    at: FrameType | None = frame
-    while at is not None and at is not outer:
-        at = at.f_back
-    return at is not None

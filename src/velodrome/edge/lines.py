@@ -37,17 +37,8 @@ class Line:
     samples: int
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the program was seen."""
-
-    phase: str
-    covered: bool
-    """Whether that was in a call that has a row."""
-    where: Where
-    file: str
-    """The whole path."""
-    in_loop: bool
+Place = tuple[str, bool, int, int]
+"""Where the program was seen: the phase, whether that was in a call that has a row, which code, and where in it."""
 
 
 class Lines:
@@ -60,6 +51,7 @@ class Lines:
         """`phase` says in which one the thread is and whether a call covers it, or None where that does not matter."""
         self._phase = phase
         self._seen: Counter[Place] = Counter()
+        self._codes: dict[int, CodeType] = {}
         self._on = False
         self.spent_ns = 0
         """What the looking took."""
@@ -85,19 +77,28 @@ class Lines:
 
     def hottest(self, most: int, share: float) -> list[Line]:
         """The lines that were seen most, when `share` is that of the time that is in no phase."""
-        open_: Counter[tuple[str, int]] = Counter()
-        for place, count in self._seen.items():
-            if not place.covered:
-                open_[place.file, place.where.line] += count
+        found: Counter[Where] = Counter()
+        files: dict[Where, str] = {}
+        for (_, covered, code, at), count in self._seen.items():
+            if not covered:
+                where = _where(self._codes[code], at)
+                found[where] += count
+                files[where] = self._codes[code].co_filename
+        part = share / max(found.total(), 1)
         return [
-            Line(file, line, linecache.getline(file, line).strip(), share * count / open_.total(), count)
-            for (file, line), count in open_.most_common(most)
+            Line(files[where], where.line, linecache.getline(files[where], where.line).strip(), part * n, n)
+            for where, n in found.most_common(most)
         ]
 
     def hot(self) -> list[Hot]:
         """The lines that were seen in no phase, with their share of all looks, the largest first."""
-        total, found = max(self._seen.total(), 1), self._seen.most_common()
-        return [Hot(place.phase, place.where, place.in_loop, n / total) for place, n in found if not place.covered]
+        found: Counter[tuple[str, Where, bool]] = Counter()
+        for (phase, covered, number, at), count in self._seen.items():
+            if not covered:
+                code = self._codes[number]
+                found[phase, _where(code, at), _in_loop(code, at)] += count
+        total = max(self._seen.total(), 1)
+        return [Hot(*place, count / total) for place, count in found.most_common()]
 
     def _look(self, _: int, frame: FrameType | None) -> None:
         began = time.perf_counter_ns()
@@ -105,9 +106,9 @@ class Lines:
         if phase is not None:
             theirs = own_frame(frame, through=phase[1])
             if theirs is not None:
-                code, line = theirs.f_code, theirs.f_lineno or 0
-                where = Where(short(code.co_filename), line, code.co_name)
-                self._seen[Place(*phase, where, code.co_filename, _in_loop(code, theirs.f_lasti))] += 1
+                code = theirs.f_code
+                self._codes[id(code)] = code
+                self._seen[(*phase, id(code), theirs.f_lasti)] += 1
         self.spent_ns += time.perf_counter_ns() - began
 
 
@@ -128,6 +129,11 @@ def own_frame(frame: FrameType | None, through: bool = True) -> FrameType | None
             return frame
         frame = frame.f_back
     return None
+
+
+def _where(code: CodeType, at: int) -> Where:
+    line = next((line for first, end, line in code.co_lines() if first <= at < end), 0)
+    return Where(short(code.co_filename), line or 0, code.co_name)
 
 
 def _in_loop(code: CodeType, at: int) -> bool:

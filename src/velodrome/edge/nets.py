@@ -7,7 +7,6 @@ import functools
 import gc
 import inspect
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,24 +61,18 @@ class Nets:
         """Modules that are part of no other and hold what an optimizer updates."""
         self._updated: set[int] = set()
         self._met: dict[int, Met] = {}
-        self._asked: deque[weakref.ref[nn.Module]] = deque(maxlen=64)
+        self._asked: deque[nn.Module] = deque(maxlen=16)
         """Modules that were asked for their parameters lately."""
-        self._inside: dict[int, int] = {}
+        self.inside: dict[int, int] = {}
         """Modules inside one that was called, by its id and whether gradients were on."""
-
-    def met(self, arguments: Any, named: Any, grad: bool, account: Account) -> int:
-        """How many modules are inside the one that is called now, or `LOOK_INSIDE`."""
-        key = id(arguments[0]) * 2 + grad
-        inside = self._inside.get(key)
-        return self._meet(key, arguments, named, account) if inside is None else inside
 
     def asks(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         """The front of `nn.Module.named_parameters`: who is asked is about to be given to an optimizer, perhaps."""
 
         @functools.wraps(inner)
         def named_parameters(module: nn.Module, *arguments: Any, **named: Any) -> Any:
-            if not torch.compiler.is_compiling():
-                self._asked.append(weakref.ref(module))
+            if not torch.compiler.is_dynamo_compiling():
+                self._asked.append(module)
             return inner(module, *arguments, **named)
 
         return named_parameters
@@ -89,7 +82,7 @@ class Nets:
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         updated = {id(weights) for group in groups for weights in group["params"]}
         self._updated |= updated
-        found = _outermost([module for asked in self._asked if (module := asked()) is not None], updated)
+        found = _outermost(list(self._asked), updated)
         if updated - {id(weights) for module in found for weights in _weights(module)}:
             found = _outermost([each for each in gc.get_objects() if issubclass(type(each), nn.Module)], updated)
         self.roots |= {id(module): module for module in found}
@@ -109,10 +102,11 @@ class Nets:
                 missing[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return Cards(made, missing)
 
-    def _meet(self, key: int, arguments: Any, named: Any, account: Account) -> int:
+    def meet(self, arguments: Any, named: Any, grad: bool, account: Account) -> int:
+        """A module is called for the first time: how many are inside it, or `LOOK_INSIDE`."""
         began = time.perf_counter_ns()
         module, inputs = arguments[0], arguments[1:]
-        self._inside[key] = inside = sum(1 for _ in module.modules()) - 1
+        self.inside[id(module) * 2 + grad] = inside = sum(1 for _ in module.modules()) - 1
         rows = _rows(inputs)
         plain = rows is not None and not named
         if rows is not None and plain and len(self._met) < MOST_NETS and _has_weights(module):

@@ -23,6 +23,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from velodrome.edge import watch
 from velodrome.edge.account import BACKWARD, CAUSES, END, LOSS, OPTIMIZE, START, Account
+from velodrome.edge.diary import Diary
 from velodrome.edge.lines import Line, Lines, shown
 from velodrome.edge.nets import Cards, Nets, own_methods
 from velodrome.edge.patches import Patches
@@ -53,12 +54,14 @@ class Observer:
         self._trace, self._patches = trace, Patches()
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
-        self._threads: list[Account] = []
-        self._here = watch.Here(self._account, self.nets)
+        self._diaries: list[Diary] = []
+        self._gate = watch.Gate(alone=False)
+        self._here = watch.Here(self._diary, self.nets, self._gate)
         self._costs_ns = watch.costs_ns()
-        self.account = self._here.account
+        self.diary = self._here.diary
+        self.account = self.diary.account
         self.lines = Lines(self._at) if lines else None
-        self.sample = Sample(self._here, self.account) if causes else None
+        self.sample = Sample(self._here, self.diary) if causes else None
 
     def open(self) -> Self:
         """Put everything in its place and begin."""
@@ -66,6 +69,8 @@ class Observer:
         if _open is not None:
             raise ValueError("something is being observed already: print what observe() returned, or close it, first")
         _open = self
+        self._patches.cover(threading.Thread, {"start": self._starting})
+        self._gate.alone = threading.active_count() == 1
         self._watch_torch()
         for place in PLACES:
             self._patches.when_there(place.module, self._watcher(place.kind, place.methods))
@@ -83,7 +88,8 @@ class Observer:
         self.ended = time.perf_counter_ns()
         if self.sample is not None:
             self.sample.stop()
-        self.account.ends(self.ended)
+        self.diary.inside = -1
+        self.diary.catch_up().ends(self.ended)
         if self.lines is not None:
             self.lines.stop()
         self.blind()
@@ -94,14 +100,16 @@ class Observer:
 
     def blind(self) -> None:
         """See nothing more, wherever a function of ours may still stand."""
-        for account in self._threads:
-            account.busy = True
+        for diary in self._diaries:
+            diary.busy = True
+        self._gate.alone, self._gate.busy = False, True
 
     def budget(self) -> Budget:
         """The account until now, or until the end."""
-        own = self.account.budget(self.ended or time.perf_counter_ns(), *self._costs_ns)
+        own = self.diary.catch_up().budget(self.ended or time.perf_counter_ns(), *self._costs_ns)
         tracks: dict[str, Budget] = {}
-        for account in list(self._threads):
+        for diary in list(self._diaries):
+            account = diary.catch_up()
             track = account.budget(None, *self._costs_ns)
             if account is not self.account and track.spans:
                 name = account.name if account.name not in tracks else f"{account.name}, {len(tracks) + 1}"
@@ -116,20 +124,20 @@ class Observer:
 
     def _at(self) -> tuple[str, bool] | None:
         """In which phase the thread is, and whether a call covers it; None where no one wants to know."""
-        account = self.account
-        if not account.has_begun or (self.sample is not None and self.sample.on):
+        if not self.diary.has_begun or (self.sample is not None and self.sample.on):
             return None
-        return account.phase, account.in_phase
+        return self.diary.phase, self.diary.in_phase
 
-    def _account(self) -> Account:
-        """The account of the thread that asks for one."""
+    def _diary(self) -> Diary:
+        """The diary of the thread that asks for one."""
         thread = threading.current_thread()
         main = threading.get_ident() == self._thread
         log = self._trace.log("main" if main else thread.name) if self._trace is not None else None
         account = Account(thread.name, time.perf_counter_ns(), log, starts=main)
-        account.busy = self.ended is not None
-        self._threads.append(account)
-        return account
+        diary = Diary(account, self.nets.inside)
+        diary.busy = self.ended is not None
+        self._diaries.append(diary)
+        return diary
 
     def _watch_torch(self) -> None:
         here, put = self._here, self._patches.put
@@ -151,6 +159,17 @@ class Observer:
     def _zero_grad(self) -> Any:
         return watch.timed(self._here, watch.learns(OPTIMIZE, samples=0))
 
+    def _starting(self, inner: Callable[..., None]) -> Callable[..., None]:
+        """The front of a thread's start."""
+
+        @functools.wraps(inner)
+        def start(*arguments: Any, **named: Any) -> None:
+            if self.ended is None:
+                self._gate.open()
+            inner(*arguments, **named)
+
+        return start
+
     def _finding(self, inner: Callable[..., None]) -> Callable[..., None]:
         """The front of an optimizer's constructor, which looks for the nets that it is to update."""
 
@@ -165,7 +184,7 @@ class Observer:
         began = time.perf_counter_ns()
         for root in self.nets.find(optimizers) if optimizers else ():
             self.look_at(root)
-        self._here.account.spent_ns += time.perf_counter_ns() - began
+        self._here.diary.account.spent_ns += time.perf_counter_ns() - began
 
     def _watcher(self, kind: str, methods: dict[str, watch.Record]) -> Callable[[ModuleType], None]:
         def arrived(module: ModuleType) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from velodrome.edge.account import ACTING, BACKWARD, CAUSES, FORWARD, LEARNING, LOSS, OPTIMIZE, STEP, Account
+from velodrome.edge.diary import Diary
 from velodrome.edge.lines import own_frame, short
 from velodrome.edge.watch import Here
 from velodrome.meter.budget import Budget
@@ -55,20 +56,20 @@ class Sample:
     What is recorded is a phase of its own, and its calls are counted in none of the others.
     """
 
-    def __init__(self, here: Here, account: Account):
-        self._here, self._account = here, account
+    def __init__(self, here: Here, diary: Diary):
+        self._here, self._diary = here, diary
         self._seen = Recorded(self._phase)
-        self._scratch: Account | None = None
+        self._scratch: Diary | None = None
         self._began = self._first = 0
         self._wanted = [True, False]
         """Whether what is wanted next is learning: first that, then acting."""
-        self._acted = False
+        self._acted = self._plays = False
         self._at_first = self._usage()
         self.counted: dict[str, int] = {STEP: 0, OPTIMIZE: 0}
         """Steps and updates that were recorded."""
         self.game_steps = 0
         """What environments did meanwhile."""
-        account.moved = self._moved
+        diary.moved = self._moved
 
     @property
     def on(self) -> bool:
@@ -77,7 +78,7 @@ class Sample:
 
     def stop(self) -> None:
         """Record no more."""
-        self._account.moved = None
+        self._diary.moved = None
         if self._scratch is not None:
             self._end()
 
@@ -92,24 +93,26 @@ class Sample:
         """After each step and each update of the real account, until all is recorded."""
         if not self._first:
             self._first, self._at_first = time.perf_counter_ns(), self._usage()
-        begins = updated == self._wanted[0] and (self._acted or not updated or not self._account.game_steps)
+        begins = updated == self._wanted[0] and (self._acted or not updated or not self._plays)
+        self._plays |= not updated
         self._acted = not updated
         if begins and time.perf_counter_ns() - self._first >= AFTER_NS:
             self._begin()
 
     def _begin(self) -> None:
         self._began = time.perf_counter_ns()
-        self._scratch = Account(CAUSES, self._began)
+        self._scratch = Diary(Account(CAUSES, self._began), self._diary.known)
         self._scratch.moved = self._recording
-        self._here.account = self._scratch
+        self._here.diary = self._scratch
         self._seen.__enter__()  # type: ignore[no-untyped-call]
 
     def _recording(self, updated: bool) -> None:
         scratch = self._scratch
         assert scratch is not None
+        seen = scratch.catch_up()
         late = time.perf_counter_ns() - self._began > LONGEST_NS or self._seen.full
-        left = self._wanted[0] and not updated and scratch.samples(OPTIMIZE) >= ENOUGH
-        turned = not self._wanted[0] and updated and scratch.samples(STEP) >= ENOUGH
+        left = self._wanted[0] and not updated and seen.samples(OPTIMIZE) >= ENOUGH
+        turned = not self._wanted[0] and updated and seen.samples(STEP) >= ENOUGH
         if (late or left or turned) and _get_current_dispatch_mode() is self._seen:
             self._end()
 
@@ -117,14 +120,16 @@ class Sample:
         self._seen.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         scratch, self._scratch = self._scratch, None
         assert scratch is not None
+        scratch.inside = -1
+        seen = scratch.catch_up()
         for name in self.counted:
-            self.counted[name] += scratch.samples(name)
-        self.game_steps += scratch.game_steps
-        self._here.account = self._account
-        self._account.sets_apart(CAUSES, self._began, time.perf_counter_ns())
+            self.counted[name] += seen.samples(name)
+        self.game_steps += seen.game_steps
+        self._here.diary = self._diary
+        self._diary.catch_up().sets_apart(CAUSES, self._began, time.perf_counter_ns())
         self._wanted.pop(0)
-        if not self._wanted or not self._account.game_steps:
-            self._account.moved = None
+        if not self._wanted or not self._plays:
+            self._diary.moved = None
 
     def _evidence(self, budget: Budget, nets: list[NetFacts], hot: list[Hot]) -> Evidence:
         """Of one iteration: acting and then learning, or some updates where nothing is played."""

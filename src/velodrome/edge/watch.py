@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import functools
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from velodrome.edge.account import ENCODE, FORWARD, INFER, RESET, STEP, Account, Kind, Waiting
+from velodrome.edge.account import ENCODE, FORWARD, INFER, RESET, STEP, Account, Event, Kind
+from velodrome.edge.diary import Diary
 from velodrome.edge.nets import LOOK_INSIDE, Nets
 from velodrome.edge.patches import Front
 
-CACHE_BYTES, CALIBRATING_CALLS = 2**20, 200
-"""What is copied between two calls while their cost is measured, and how many are."""
+CALIBRATING_CALLS, TRUSTED = 300, 20
 
-Make = Callable[[], Account]
-Write = Callable[[Account, Any, int, int], None]
-"""Gets the account, the call's arguments, and when it began and ended."""
+Count = Callable[[Any], int]
 
 now = time.perf_counter_ns
-is_compiling = torch.compiler.is_compiling
+is_compiling = torch.compiler.is_dynamo_compiling
+is_grad_enabled = torch.is_grad_enabled
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,34 @@ class Record:
     """How a call is written down, and in which phase one is meanwhile."""
 
     at: str
-    write: Write
+    kind: Kind
+    one: Any = None
+    other: Any = None
+    count: Count | None = None
+    """Says of an environment how many games it steps, if not one."""
+
+
+class Gate:
+    """What every front asks first, as that is quick: whether a watched call is at work in the only thread there is."""
+
+    __slots__ = ("alone", "busy")
+
+    def __init__(self, alone: bool, busy: bool = False):
+        self.alone, self.busy = alone, busy
+
+    def __reduce__(self) -> tuple[Callable[[bool, bool], Any], tuple[bool, bool]]:
+        return Gate, (False, True)
+
+    def open(self) -> None:
+        """Have each thread ask for itself, from now on."""
+        self.alone = self.busy = False
 
 
 class Here(threading.local):
-    """The account of the thread that asks, and the nets that were met on all of them."""
+    """The diary of the thread that asks, and the nets that were met on all of them."""
 
-    def __init__(self, make: Make, nets: Nets):
-        self.account, self.nets = make(), nets
+    def __init__(self, make: Callable[[], Diary], nets: Nets, gate: Gate):
+        self.diary, self.nets, self.gate = make(), nets, gate
 
     def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
         return _Nowhere, ()
@@ -55,86 +74,115 @@ class _Nowhere:
     """What becomes of `Here` in another process."""
 
     def __init__(self) -> None:
-        self.account, self.nets = Account("elsewhere", 0), Nets()
-        self.account.busy = True
+        self.nets, self.gate = Nets(), Gate(False, busy=True)
+        self.diary = Diary(Account("elsewhere", 0), {})
+        self.diary.busy = True
 
     def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
         return _Nowhere, ()
 
 
+def steps(count: Count | None = None, samples: int = 1) -> Record:
+    """An environment's step, or without a sample the beginning of one."""
+    return Record(STEP, "step", samples, samples, count if samples else None)
+
+
+def waits(kind: Literal["reset", "store", "encode"]) -> Record:
+    """What may belong to playing or to learning."""
+    return Record(RESET if kind == "reset" else ENCODE, kind)
+
+
+def learns(name: str, samples: int = 1) -> Record:
+    """A part of learning."""
+    return Record(name, "learn", name, samples)
+
+
 def timed(here: Here, record: Record) -> Front:
-    """A front that records every call that is inside no other."""
-    at, write = record.at, record.write
+    """A front that writes down every call that is inside no other."""
+    gate = here.gate
+    told = record.kind, record.at, record.one, record.other, record.count
 
     def front(inner: Callable[..., Any]) -> Callable[..., Any]:
+        names = _plain_arguments(inner)
+
         @functools.wraps(inner)
         def call(*arguments: Any, **named: Any) -> Any:
-            account = here.account
-            if account.busy or is_compiling():
-                return inner(*arguments, **named)
-            account.busy, account.at = True, at
-            began = now()
-            try:
-                return inner(*arguments, **named)
-            finally:
-                ended = now()
-                account.busy = False
-                write(account, arguments, began, ended)
+            return inner(*arguments, **named) if gate.busy else _timed(here, told, inner, arguments, named)
 
-        return call
+        @functools.wraps(inner)
+        def with_action(self: Any, action: Any) -> Any:
+            return inner(self, action) if gate.busy else _timed(here, told, inner, (self, action), {})
+
+        @functools.wraps(inner)
+        def with_actions(self: Any, actions: Any) -> Any:
+            return inner(self, actions) if gate.busy else _timed(here, told, inner, (self, actions), {})
+
+        if names == ("self", "action"):
+            return with_action
+        return with_actions if names == ("self", "actions") else call
 
     return front
 
 
-def steps(count: Callable[[Any], int] | None = None, samples: int = 1) -> Record:
-    """Records an environment's step; `count` says how many games it was for, one if it is not given."""
-
-    def write(account: Account, arguments: Any, began: int, ended: int) -> None:
-        account.steps(began, ended, count(arguments[0]) if count is not None and samples else samples, samples)
-
-    return Record(STEP, write)
-
-
-def waits(kind: Kind) -> Record:
-    """Records what may belong to playing or to learning."""
-
-    def write(account: Account, _: Any, began: int, ended: int) -> None:
-        account.waits(kind, began, ended)
-
-    return Record(RESET if kind == "reset" else ENCODE, write)
+def _plain_arguments(inner: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments, if it takes just these, all of them needed."""
+    code, defaults = getattr(inner, "__code__", None), getattr(inner, "__defaults__", None)
+    if code is None or defaults or code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
+        return ()
+    return tuple(code.co_varnames[: code.co_argcount])
 
 
-def learns(name: str, samples: int = 1) -> Record:
-    """Records a part of learning."""
-
-    def write(account: Account, _: Any, began: int, ended: int) -> None:
-        account.learns(name, began, ended, samples)
-
-    return Record(name, write)
+def _timed(
+    here: Here,
+    told: tuple[Kind, str, Any, Any, Count | None],
+    inner: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    named: dict[str, Any],
+) -> Any:
+    kind, at, one, other, count = told
+    diary, gate = here.diary, here.gate
+    if diary.busy or (kind == "learn" and is_compiling()):
+        return inner(*arguments, **named)
+    diary.busy, diary.at, gate.busy = True, at, gate.alone
+    began = now()
+    try:
+        return inner(*arguments, **named)
+    finally:
+        ended = now()
+        diary.busy = gate.busy = False
+        if kind == "step":
+            diary.events.append((kind, began, ended, one if count is None else count(arguments[0]), other, 0))
+            diary.stepped()
+        else:
+            diary.events.append((kind, began, ended, one, other, 0))
 
 
 def passes(here: Here) -> Front:
     """The front of `nn.Module.__call__`. Every module inside another pays for it, so that it asks one thing first."""
+    gate = here.gate
 
     def front(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
         def call(*arguments: Any, **named: Any) -> Any:
-            account = here.account
-            if account.busy or is_compiling():
+            if gate.busy or is_compiling():
                 return inner(*arguments, **named)
-            grad = torch.is_grad_enabled()
-            inside = here.nets.met(arguments, named, grad, account)
+            diary = here.diary
+            if diary.busy:
+                return inner(*arguments, **named)
+            grad = is_grad_enabled()
+            inside = diary.known.get(id(arguments[0]) * 2 + grad)
+            if inside is None:
+                inside = here.nets.meet(arguments, named, grad, diary.account)
             if inside == LOOK_INSIDE:
                 return _through(here, inner, arguments, named)
-            account.busy, account.at = True, FORWARD if grad else INFER
+            diary.busy, diary.at, gate.busy = True, FORWARD if grad else INFER, gate.alone
             began = now()
             try:
                 return inner(*arguments, **named)
             finally:
                 ended = now()
-                account.busy = False
-                account.passed += inside
-                account.passes(began, ended, grad, arguments[0].training)
+                diary.busy = gate.busy = False
+                diary.events.append(("pass", began, ended, grad, arguments[0].training, inside))
 
         return call
 
@@ -142,15 +190,34 @@ def passes(here: Here) -> Front:
 
 
 def methods(here: Here) -> Front:
-    """The front of a net's other methods. One that calls modules and does nothing else that is watched is a pass."""
+    """The front of a net's other methods. One that calls modules and does nothing else that is watched is a pass.
+
+    One that has been a pass often enough is taken for one, and its modules are not looked at any more.
+    """
+    gate = here.gate
 
     def front(inner: Callable[..., Any]) -> Callable[..., Any]:
+        seen: list[Event] = []
+
         @functools.wraps(inner)
         def call(*arguments: Any, **named: Any) -> Any:
-            account = here.account
-            if account.busy or is_compiling() or inner in here.nets.no_passes:
+            if gate.busy or is_compiling():
                 return inner(*arguments, **named)
-            return _through(here, inner, arguments, named)
+            diary, nets = here.diary, here.nets
+            if diary.busy or diary.inside >= 0 or inner in nets.no_passes:
+                return inner(*arguments, **named)
+            if len(seen) < TRUSTED:
+                return _through(here, inner, arguments, named, seen)
+            grad = is_grad_enabled()
+            diary.busy, diary.at, gate.busy, diary.trusts = True, FORWARD if grad else INFER, gate.alone, inner
+            began = now()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                ended = now()
+                diary.busy = gate.busy = False
+                diary.trusts = None
+                diary.events.append(("pass", began, ended, grad, arguments[0].training, seen[-1][5]))
 
         return call
 
@@ -181,77 +248,110 @@ def _compiled(here: Here, made: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(made)
     def call(*arguments: Any, **named: Any) -> Any:
-        if here.account.busy or is_compiling():
+        if is_compiling() or here.diary.busy or here.diary.inside >= 0:
             return made(*arguments, **named)
         return _through(here, made, arguments, named, surely=True)
 
     return call
 
 
-def _through(here: Here, inner: Callable[..., Any], arguments: Any, named: Any, surely: bool = False) -> Any:
-    """A call that is one pass if passes are all that happens in it."""
-    account = here.account
-    if account.inside is not None:
+def _through(
+    here: Here,
+    inner: Callable[..., Any],
+    arguments: Any,
+    named: Any,
+    seen: list[Event] | None = None,
+    surely: bool = False,
+) -> Any:
+    """A call that is one pass if passes are all that happens in it, which `seen` gets."""
+    diary = here.diary
+    if diary.inside >= 0:
         return inner(*arguments, **named)
-    mine: list[Waiting] = []
-    account.inside = mine
-    grad, began = torch.is_grad_enabled(), now()
-    account.at = FORWARD if grad else INFER
+    events, grad = diary.events, is_grad_enabled()
+    diary.inside, diary.at = len(events), FORWARD if grad else INFER
+    began = now()
     try:
         return inner(*arguments, **named)
     finally:
         ended = now()
-        if account.inside is not mine:
+        mine, diary.inside = events[diary.inside :], -1
+        if any(event[0] != "pass" for event in mine):
             here.nets.no_passes.add(inner)
-        else:
-            account.inside = None
-            if mine or surely:
-                grad = any(part[3] for part in mine) if mine else grad
-                account.passes(began, ended, grad, all(part[4] for part in mine))
+        elif mine or surely:
+            grads = any(event[3] for event in mine) if mine else grad
+            passed = sum(event[5] for event in mine) + len(mine)
+            made: Event = ("pass", began, ended, grads, all(event[4] for event in mine), passed)
+            events[len(events) - len(mine) :] = [made]
+            if seen is not None:
+                seen.append(made)
 
 
 def update_begins(here: Here, *_: Any) -> None:
     """For torch's hook before the step of any optimizer."""
-    account = here.account
-    if not account.busy:
-        account.update_begins(now(), sys._getframe(1))
+    diary = here.diary
+    if not diary.busy:
+        diary.update_begins()
+    elif diary.trusts is not None:
+        here.nets.no_passes.add(diary.trusts)
 
 
 def update_ends(here: Here, *_: Any) -> None:
     """For torch's hook after the step of any optimizer."""
-    account = here.account
-    if not account.busy:
-        account.update_ends(now(), sys._getframe(1))
+    diary = here.diary
+    if not diary.busy:
+        diary.update_ends()
 
 
 @functools.cache
 def costs_ns() -> tuple[float, float]:
-    """What a watched call costs, and an unwatched one inside it: medians, each after other work, as in a clock."""
-    account, module = Account("calibration", now()), nn.Identity()
-    here = Here(lambda: account, Nets())
-    call = passes(here)(_nothing)
-    step = timed(here, steps())(_nothing)
-    call(module)
-    watched = _median_ns([call, step], module) / 2
-    account.busy = True
-    passed = _median_ns([call, call], module) / 2
-    return max(watched, 1.0), max(passed, 1.0)
+    """What a watched call costs, and an unwatched one inside it: medians, each after a small net's training step.
+
+    In a tight loop both are several times quicker than between a program's own calls, which leave the caches cold.
+    """
+    nets, training = Nets(), _Training()
+    diary = Diary(Account("calibration", now()), nets.inside)
+    gate = Gate(True)
+    here = Here(lambda: diary, nets, gate)
+    step, call = timed(here, steps())(_nothing), passes(here)(_nothing)
+    call(training.net)
+    watched = [_median_ns(made, training) for made in (step, call)]
+    added_up = _each_ns(diary)
+    diary.busy = gate.busy = True
+    return max(sum(watched) / 2 + added_up, 1.0), max(_median_ns(call, training), 1.0)
 
 
-def _median_ns(calls: list[Callable[[Any], Any]], argument: Any) -> float:
-    """What these calls take longer than as many of nothing."""
-    source, target = bytearray(CACHE_BYTES), bytearray(CACHE_BYTES)
-    extra = []
-    for _ in range(CALIBRATING_CALLS):
-        took = []
-        for made in (calls, [_nothing] * len(calls)):
-            target[:] = source
-            began = now()
-            for call in made:
-                call(argument)
-            took.append(now() - began)
-        extra.append(took[0] - took[1])
-    return statistics.median(extra)
+class _Training:
+    """Something that a processor's caches are full of."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            self.net = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 8))
+        self.inputs = torch.zeros(32, 64)
+
+    def step(self) -> None:
+        """One pass, forward and backward."""
+        torch.autograd.backward(self.net(self.inputs).square().mean())
+        self.net.zero_grad()
+
+
+def _median_ns(call: Callable[[Any], Any], training: _Training) -> float:
+    """What a call takes longer than one of nothing."""
+    took: dict[bool, list[int]] = {True: [], False: []}
+    for turn in range(2 * CALIBRATING_CALLS):
+        made = call if turn % 2 else _nothing
+        training.step()
+        began = now()
+        made(training.net)
+        took[bool(turn % 2)].append(now() - began)
+    return statistics.median(took[True]) - statistics.median(took[False])
+
+
+def _each_ns(diary: Diary) -> float:
+    """What an event costs when many are added up."""
+    many = len(diary.events)
+    began = now()
+    diary.catch_up()
+    return (now() - began) / many
 
 
 def _nothing(*_: Any, **__: Any) -> None:
