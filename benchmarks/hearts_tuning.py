@@ -1,4 +1,6 @@
-"""A real tuning, from the first symptom to the verdict: hearts-attention as the report has it. results/hearts_tuning.json.
+"""A real tuning, from the first symptom to the verdict: results/hearts_tuning.json.
+
+It begins with hearts-attention at the report's net, batch, minibatch and epochs.
 
 python benchmarks/hearts_tuning.py [SECONDS OF TRIALS] [SECONDS OF COMPARING SKILL]
 """
@@ -63,13 +65,15 @@ def main(trial_s: float, guard_s: float) -> None:
     if found.interrupted:
         raise KeyboardInterrupt
     phases = found.evidence.phases
+    whole = sum(phases.values())
     keep(
         "hearts_tuning",
         summary(found),
         says=as_document(found)["says"],
-        phases=[{"phase": name, "seconds": spent, "share": spent / sum(phases.values())} for name, spent in phases.items()],
+        phases=[{"phase": name, "seconds": spent, "share": spent / whole} for name, spent in phases.items()],
         causes=[
-            {"cause": cause.name, "at most": share(min(cause.share, 1)), "evidence": cause.says} for cause in found.causes
+            {"cause": cause.name, "at most": share(min(cause.share, 1)), "evidence": cause.says}
+            for cause in found.causes
         ],
         verdicts=[row(verdict) for verdict in found.verdicts],
         together=[row(found.together)] if found.together else [],

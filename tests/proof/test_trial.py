@@ -19,6 +19,7 @@ from velodrome.proof.guard import compare_skill, same_learning
 from velodrome.proof.guard import judged as judged_skill
 from velodrome.proof.processes import Process, Setup
 from velodrome.proof.trial import MARGIN
+from velodrome.show.trial import told
 
 SLOWER = {"learn.backward": PHASES["learn.backward"] + 0.05 * sum(PHASES.values())}
 
@@ -82,6 +83,15 @@ def test_work_is_counted_where_iterations_hold_different_amounts_of_it() -> None
     assert trial_of({}).unit == "iteration"
 
 
+def test_a_difference_in_phases_that_a_change_cannot_touch_is_told() -> None:
+    found = trial_of(SLOWER)
+    assert found.elsewhere(("learn",)) == pytest.approx(0, abs=0.2)
+    assert found.elsewhere(("collect",)) == pytest.approx(1, abs=0.2)
+    assert found.elsewhere(("",)) == pytest.approx(0)
+    assert "do not trust it" in told(found, same_learning(found.pairs, "exact"), 0.9)
+    assert "do not trust it" not in told(found, same_learning(found.pairs, "exact"), 0.1)
+
+
 def test_the_document_is_whole() -> None:
     found = trial_of(SLOWER)
     document = json.loads(json.dumps(found.to_json()))
@@ -104,15 +114,15 @@ def test_equal_weights_prove_a_change_exact_whatever_was_said_of_it() -> None:
 
 
 def test_rounding_is_told_from_other_learning() -> None:
-    def told(loss: float, declared: Any) -> tuple[str, str]:
+    def guarded(loss: float, declared: Any) -> tuple[str, str]:
         metrics = ({"loss": 1.0, "kl": 1e-9}, {"loss": loss, "kl": 1e-9})
         guard = same_learning([pair(0, {}, weights=("a", "b"), metrics=metrics)], declared)
         return guard.kind, guard.verdict
 
-    assert told(1.001, "numeric") == ("numeric", "passed")
-    assert told(1.001, "exact") == ("numeric", "passed")
-    assert told(1.001, "algorithmic") == ("algorithmic", "unproven")
-    assert told(1.2, "numeric") == ("algorithmic", "unproven")
+    assert guarded(1.001, "numeric") == ("numeric", "passed")
+    assert guarded(1.001, "exact") == ("numeric", "passed")
+    assert guarded(1.001, "algorithmic") == ("algorithmic", "unproven")
+    assert guarded(1.2, "numeric") == ("algorithmic", "unproven")
 
 
 def scores(before: list[float], after: list[float]) -> list[dict[str, Any]]:
@@ -153,7 +163,7 @@ def test_a_trial_from_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     document = json.loads(done.stdout)
-    assert {"verdict", "ratio", "interval", "pairs", "iterations", "phases", "guard", "p", "machine"} <= set(document)
+    assert {"verdict", "ratio", "interval", "pairs", "iterations", "phases", "guard", "p", "mechanism"} <= set(document)
     assert document["verdict"] in ("faster", "slower", "no difference", "inconclusive")
     assert document["pairs"] >= 3
     assert document["guard"]["kind"] == "algorithmic"

@@ -81,6 +81,12 @@ def kind_of(changed: list[str]) -> Kind:
     return max(kinds, key=KINDS.index, default="exact")
 
 
+def touched_by(changed: list[str]) -> tuple[str, ...]:
+    """The phases that may move when these settings change, by how their names begin."""
+    knobs = [knob_of(name) for name in changed]
+    return tuple(dict.fromkeys(phase for knob in knobs for phase in (knob.touches if knob else ("",))))
+
+
 def values(settings: Any) -> Iterator[tuple[str, Any, list[Any]]]:
     """`(dotted name, value, other values to try)` of every knob that a settings dataclass has."""
     yield from _values(settings, "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -134,6 +134,12 @@ class Trial:
     def moved(self) -> list[Moved]:
         """The phases that account for the difference."""
         return [phase for phase in self.phases if phase.verdict in ("faster", "slower")]
+
+    def elsewhere(self, touches: Sequence[str]) -> float:
+        """The part of the difference that lies in phases whose names begin with none of these."""
+        whole = sum(phase.change for phase in self.phases)
+        touched = sum(phase.change for phase in self.phases if phase.name.startswith(tuple(touches)))
+        return 1 - touched / whole if abs(whole) > MARGIN else 0.0
 
     def budgets(self) -> tuple[Budget, Budget]:
         """Of all turns of each side."""

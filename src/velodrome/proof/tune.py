@@ -13,7 +13,7 @@ from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.evidence import Evidence
 from velodrome.proof.guard import Guard, compare_skill, same_learning
 from velodrome.proof.processes import Process, Setup
-from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, MARGIN, Trial, trial
+from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, Trial, trial
 from velodrome.recipes.recipe import find as find_recipe
 
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
@@ -242,16 +242,9 @@ def judged(change: Change, found: Trial) -> Verdict:
         )
     if found.verdict != "faster":
         return Verdict(change, "rejected", found.verdict, found, guard)
-    if (elsewhere := unexplained(change, found)) > 0.5:
+    if (elsewhere := found.elsewhere(change.touches)) > 0.5:
         why = f"{elsewhere:.0%} of the gain lies in phases that it does not touch"
         return Verdict(change, "inconclusive", why, found, guard)
     if guard.verdict == "passed":
         return Verdict(change, "kept", guard.says, found, guard)
     return Verdict(change, "faster, skill unproven", guard.says, found, guard)
-
-
-def unexplained(change: Change, found: Trial) -> float:
-    """The part of the gain that lies in phases which the change cannot touch."""
-    gained = sum(-phase.change for phase in found.phases)
-    touched = sum(-phase.change for phase in found.phases if phase.name.startswith(tuple(change.touches)))
-    return 1 - touched / gained if gained > MARGIN else 0.0

@@ -13,6 +13,7 @@ from velodrome.proof.trial import MARGIN, Trial
 from velodrome.show.words import duration, listed, share, short
 
 _FEWEST_SHOWN, _SHOWN_SHARE = 5, 0.005
+SUSPECT = 0.5
 
 
 def one_line(found: Trial) -> str:
@@ -23,9 +24,10 @@ def one_line(found: Trial) -> str:
     )
 
 
-def told(found: Trial, guard: Guard) -> str:
-    """The verdict first, then what it rests on."""
-    return "\n".join([_sentence(found), _mechanism(found), *_noise(found), _guard(guard), "", _table(found)])
+def told(found: Trial, guard: Guard, elsewhere: float = 0.0) -> str:
+    """The verdict first, then what it rests on; `elsewhere` is what lies in phases that the change cannot touch."""
+    lines = [_sentence(found), _mechanism(found, elsewhere), *_noise(found), _guard(guard)]
+    return "\n".join([*lines, "", _table(found)])
 
 
 def _sentence(found: Trial) -> str:
@@ -39,11 +41,16 @@ def _sentence(found: Trial) -> str:
     )
 
 
-def _mechanism(found: Trial) -> str:
+def _mechanism(found: Trial, elsewhere: float) -> str:
     if not found.moved:
         return "No phase moved beyond noise."
     parts = [f"{phase.name} {phase.change:+.1%}" for phase in found.moved[:4]]
-    return f"Moved, as a share of an iteration of a: {listed(parts)}."
+    told = f"Moved, as a share of an iteration of a: {listed(parts)}."
+    if elsewhere > SUSPECT:
+        told += (
+            f" {share(elsewhere)} of the difference lies in phases that these settings do not touch: do not trust it."
+        )
+    return told
 
 
 def _noise(found: Trial) -> list[str]:

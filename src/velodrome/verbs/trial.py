@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from velodrome.meter.machine import hardware
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.guard import Guard, compare_skill, same_learning
-from velodrome.proof.knobs import THREADS, kind_of
+from velodrome.proof.knobs import THREADS, kind_of, touched_by
 from velodrome.proof.processes import Setup
 from velodrome.proof.trial import Trial as Found
 from velodrome.proof.trial import trial as measure
@@ -72,9 +72,19 @@ def trial(arguments: Sequence[str]) -> Answer:
             *sides, budget_s=budget_s, precision=flags.precision, seed=flags.seed,
             progress=lambda found: say(one_line(found)),
         )  # fmt: skip
-    guard = _guard(found, sides, guard_s, flags.seed)
-    document = {"recipe": recipe.name, "a": flags.a, "b": flags.b, **found.to_json(), "guard": guard.to_json()}
-    return Answer(document | {"machine": hardware()}, told(found, guard))
+    changed = _changed(*sides)
+    guard = _guard(found, sides, changed, guard_s, flags.seed)
+    touches = touched_by(changed)
+    elsewhere = found.elsewhere(touches)
+    document = {"recipe": recipe.name, "a": flags.a, "b": flags.b, "changed": changed, **found.to_json()}
+    document |= {"mechanism": {"touches": list(touches), "elsewhere": elsewhere}, "guard": guard.to_json()}
+    return Answer(document | {"machine": hardware()}, told(found, guard, elsewhere))
+
+
+def _changed(first: Setup, second: Setup) -> list[str]:
+    """The settings in which two sides differ."""
+    names = [name for name, _, _ in differences(first.settings, second.settings)]
+    return names + [THREADS] * (first.threads != second.threads)
 
 
 def _joined(arguments: Sequence[str]) -> Iterator[str]:
@@ -98,11 +108,9 @@ def _side(recipe: Recipe, label: str, asked: str, device: str) -> Setup:
     return Setup(recipe.name, settings_to_json(settings), own.threads, device)
 
 
-def _guard(found: Found, sides: Sequence[Setup], budget_s: float, seed: int) -> Guard:
+def _guard(found: Found, sides: Sequence[Setup], changed: list[str], budget_s: float, seed: int) -> Guard:
     """What the trial shows, and if that is not enough, what training shows."""
     first, second = sides
-    changed = [name for name, _, _ in differences(first.settings, second.settings)]
-    changed += [THREADS] * (first.threads != second.threads)
     guard = same_learning(found.pairs, kind_of(changed))
     if guard.verdict != "unproven" or not budget_s:
         return guard
