@@ -89,6 +89,20 @@ def test_zeros_weights_and_inputs_of_products() -> None:
     assert (product.most, product.same_weights, product.side_by_side) == (3, 1, 3)
 
 
+def test_memory_that_is_used_again_is_no_common_input() -> None:
+    layers = [torch.randn(64, 64) for _ in range(8)]
+    with Operations() as deep, torch.no_grad():
+        x = torch.randn(32, 64)
+        for layer in layers:
+            x = x @ layer
+    assert max(site.side_by_side for site in named(deep, "mm")) == 1
+    x = torch.randn(32, 64)
+    with Operations() as wide:
+        for layer in layers:
+            x @ layer
+    assert max(site.side_by_side for site in named(wide, "mm")) == 8
+
+
 def test_weights_used_again_are_told_from_others_and_from_changed_ones() -> None:
     phase, weight, rows = ["learn.forward"], torch.randn(8, 4), torch.randn(10, 8)
 

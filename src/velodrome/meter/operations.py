@@ -74,7 +74,7 @@ class Site:
     same_weights: int = 0
     """Products, in one stretch, with one and the same right factor."""
     side_by_side: int = 0
-    """Different right factors, in one stretch, of left factors that lay in one piece of memory."""
+    """Different right factors, in one stretch, of one left factor or of pieces of one."""
     contiguous: bool = True
     """Of a convolution's input: whether channels come before places in memory."""
 
@@ -167,7 +167,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             left, right = tensors[-2:]
             if site.count == 1:
                 site.zeros = _share_of_zeros(left)
-            uses, others = self._stretch.multiplied(id(site), _memory(left), (_memory(right), right._version))
+            uses, others = self._stretch.multiplied(id(site), _piece_of(left), (_memory(right), right._version))
             site.same_weights, site.side_by_side = max(site.same_weights, uses), max(site.side_by_side, others)
             site.of_softmax += self._is_softmaxed((left, right))
         elif site.name == "_softmax" and result.dim() > 2:
@@ -190,15 +190,15 @@ class _Stretch:
     def __init__(self) -> None:
         self._calls: dict[int, int] = {}
         self._uses: dict[tuple[int, tuple[int, int]], int] = {}
-        self._beside: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        self._beside: dict[tuple[int, Any], set[tuple[int, int]]] = {}
 
     def called(self, site: int) -> int:
         """How often, this time included."""
         self._calls[site] = self._calls.get(site, 0) + 1
         return self._calls[site]
 
-    def multiplied(self, site: int, left: int, right: tuple[int, int]) -> tuple[int, int]:
-        """How often by this right factor, and by how many different ones left factors in this memory."""
+    def multiplied(self, site: int, left: Any, right: tuple[int, int]) -> tuple[int, int]:
+        """How often by this right factor, and by how many different ones that left factor or pieces beside it."""
         self._uses[site, right] = self._uses.get((site, right), 0) + 1
         beside = self._beside.setdefault((site, left), set())
         beside.add(right)
@@ -207,6 +207,13 @@ class _Stretch:
 
 def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+def _piece_of(tensor: Tensor) -> Any:
+    """What a tensor is a piece of, or else the tensor itself: memory that was freed is used again for the next one."""
+    storage = tensor.untyped_storage()
+    is_piece = storage.nbytes() > tensor.numel() * tensor.element_size()
+    return storage.data_ptr() if is_piece else (storage.data_ptr(), _sample(tensor))
 
 
 def innermost(frame: FrameType | None) -> FrameType | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,7 +196,8 @@ def dead_weights(seen: Evidence) -> Iterator[Cause]:
 
 def loops(seen: Evidence) -> Iterator[Cause]:
     """One operation called again and again on what could be one call, or Python that does arithmetic."""
-    looping = [site for site in seen.sites if _is_loop(site)]
+    layered = {(site.phase, site.where) for site in seen.sites if site.name in _PRODUCTS}
+    looping = [site for site in seen.sites if _is_loop(site, layered)]
     functions = {(site.phase, site.where.file, site.where.function) for site in looping}
     functions |= _interpreted(seen)
     costs = defaultdict[tuple[str, str, str], float](float)
@@ -217,16 +218,20 @@ def loops(seen: Evidence) -> Iterator[Cause]:
         )
 
 
-def _is_loop(site: Site) -> bool:
-    """Products one after the other by the same weights, or of one input by many; or many small operations."""
+def _is_loop(site: Site, layered: Collection[tuple[str, Where]]) -> bool:
+    """Products one after the other by the same weights, or of one input by many; or many small operations.
+
+    Between the products of a line, its other operations belong to layers: the products decide.
+    """
     if not site.phase or site.phase == "learn.optimize" or site.phase in WAITING:
         return False
     if site.seconds > _LONG_CALL_S * site.count:
         return False
     if site.name in _PRODUCTS:
-        return site.same_weights >= 4 or site.side_by_side >= 4
-    # the backward pass goes the way that the forward pass went
-    return site.most >= 16 and site.elements < 2**16 and site.name not in _VIEWS and site.phase != "learn.backward"
+        return site.phase != "learn.backward" and (site.same_weights >= 4 or site.side_by_side >= 4)
+    if site.phase == "learn.backward" or (site.phase, site.where) in layered:
+        return False  # the backward pass goes the way that the forward pass went
+    return site.most >= 16 and site.elements < 2**16 and site.name not in _VIEWS
 
 
 def _interpreted(seen: Evidence) -> set[tuple[str, str, str]]:

@@ -1,7 +1,8 @@
 """Settings that bear on speed, by name: what turning one changes, and what to try.
 
 A recipe, ours or anyone's, names its settings as here where they mean the same, and is tuned without a word more. A
-choice (a switch, a `Literal`) is tried with every other value, a number with the factors given here.
+choice (a switch, a `Literal`) is tried with every other value but those that are known to be worse, a number with the
+factors given here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Knob:
     """What a number is multiplied by."""
     touches: tuple[str, ...] = ("",)
     """The phases that may move when it is turned, by how their names begin."""
+    worse: tuple[Any, ...] = ()
+    """Values that are mended, and so never tried."""
     rate_power: float = 0.0
     """Where there is a learning rate beside it, that is multiplied by the factor to this power."""
 
@@ -41,26 +44,26 @@ KNOBS = {
     "lanes": Knob("algorithmic", (2, 0.5)),
     "workers": Knob("algorithmic", (2, 0.5)),
     THREADS: Knob("numeric", (0.125, 0.25, 0.5)),
-    "precision": Knob("numeric", touches=_NET),
-    "compile": Knob("numeric", touches=_NET),
-    "fused": Knob("numeric", touches=("learn",)),
+    "precision": Knob("numeric", touches=_NET, worse=("float32", "highest")),
+    "compile": Knob("numeric", touches=_NET, worse=(False,)),
+    "fused": Knob("numeric", touches=("learn",), worse=(False,)),
     "optimizer": Knob("numeric", touches=("learn",)),
-    "attention": Knob("numeric", touches=_NET),
-    "agents": Knob("numeric", touches=_NET),
-    "candidates": Knob("numeric", touches=_NET),
-    "steps": Knob("numeric", touches=("collect", "learn")),
-    "layout": Knob("numeric", touches=_NET),
-    "positions": Knob("exact", touches=_NET),
-    "tables": Knob("exact", touches=_NET),
-    "acting": Knob("exact", touches=("collect",)),
-    "targets": Knob("exact", touches=("collect", "learn")),
-    "reads": Knob("exact", touches=("collect", "learn")),
-    "keep_memory": Knob("exact"),
-    "share_out": Knob("exact"),
-    "input": Knob("numeric", touches=_NET),
+    "attention": Knob("numeric", touches=_NET, worse=("spelt",)),
+    "agents": Knob("numeric", touches=_NET, worse=("loop",)),
+    "candidates": Knob("numeric", touches=_NET, worse=("loop",)),
+    "steps": Knob("numeric", touches=("collect", "learn"), worse=("loop",)),
+    "layout": Knob("numeric", touches=_NET, worse=("contiguous",)),
+    "positions": Knob("exact", touches=_NET, worse=("copied",)),
+    "tables": Knob("exact", touches=_NET, worse=("copied",)),
+    "acting": Knob("exact", touches=("collect",), worse=("recorded",)),
+    "targets": Knob("exact", touches=("collect", "learn"), worse=("every epoch",)),
+    "reads": Knob("exact", touches=("collect", "learn"), worse=("each",)),
+    "keep_memory": Knob("exact", worse=(False,)),
+    "share_out": Knob("exact", worse=("blocks",)),
+    "input": Knob("numeric", touches=_NET, worse=("dense",)),
     "observation": Knob("algorithmic"),
-    "forced": Knob("algorithmic"),
-    "dead": Knob("numeric", touches=_NET),
+    "forced": Knob("algorithmic", worse=("asked",)),
+    "dead": Knob("numeric", touches=_NET, worse=(True,)),
     "net": Knob("algorithmic"),
     "width": Knob("algorithmic", (0.5, 0.25)),
     "widths": Knob("algorithmic"),
@@ -99,7 +102,8 @@ def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, list[Any]]]:
         if dataclasses.is_dataclass(value):
             yield from _values(value, f"{name}.")
         elif (knob := knob_of(name)) is not None:
-            yield name, value, [other for other in _others(hints[field.name], value, knob) if other != value]
+            others = [other for other in _others(hints[field.name], value, knob) if other != value]
+            yield name, value, [other for other in others if other not in knob.worse]
 
 
 def _others(kind: Any, value: Any, knob: Knob) -> list[Any]:
