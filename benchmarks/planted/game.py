@@ -12,10 +12,10 @@ import numpy as np
 from velodrome.games.game import Array, Choice, Game, Score, Spec, View
 from velodrome.games.kernel import below, draw, kernel, mix, rule, seed_states
 
-PLAYERS, SUITS, KINDS, ROUNDS = 4, 4, 128, 16
+PLAYERS, SUITS, KINDS, ROUNDS = 8, 4, 128, 16
 """A card is one of 128 kinds, and its suit is what is left of the kind after division by 4."""
-RUN = 16
-"""Tables with numbers 0 to 15 shuffle long, 16 to 63 do not, 64 to 79 do, and so on."""
+RUN = 8
+"""Tables with numbers 0 to 7 shuffle long, 8 to 31 do not, 32 to 39 do, and so on."""
 
 
 @rule

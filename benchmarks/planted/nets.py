@@ -80,10 +80,14 @@ class Map(nn.Module):
         return out
 
 
+WAVES = 4
+"""As many are in each number that tells a place."""
+
+
 class Tokens(nn.Module):
     """Every card looks at every other."""
 
-    HEADS = 4
+    HEADS = 2
     angles: Tensor
     table: Tensor
 
@@ -92,7 +96,7 @@ class Tokens(nn.Module):
         self.how = how
         self.kinds = nn.Embedding(KINDS, how.width)
         self.ask, self.answer = nn.Linear(how.width, 3 * how.width), nn.Linear(how.width, how.width)
-        angles = torch.arange(cards)[:, None] / 100 ** torch.linspace(0, 1, how.width // 2)
+        angles = torch.arange(cards)[:, None] / 100 ** torch.linspace(0, 1, how.width * WAVES // 2)
         self.register_buffer("angles", angles, persistent=False)
         self.register_buffer("table", waves(angles), persistent=False)
 
@@ -107,8 +111,8 @@ class Tokens(nn.Module):
 
 
 def waves(angles: Tensor) -> Tensor:
-    """A place as sines and cosines."""
-    return torch.cat([angles.sin(), angles.cos()], -1)
+    """A place as sums of some sines and cosines."""
+    return torch.cat([angles.sin(), angles.cos()], -1).unflatten(-1, (WAVES, -1)).mean(-2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spelt: bool) -> Tensor:

@@ -22,13 +22,17 @@ from planted.trainer import Learner, Settings
 
 CLEAN = {
     "": Settings(),
-    "map": Settings(games=16, samples=1024, minibatch=256, epochs=4, cards=64, net=Net(eyes="map", depth=1)),
-    "tokens": Settings(games=16, samples=1024, minibatch=256, cards=12, net=Net(eyes="tokens", depth=0)),
-    "wide": Settings(games=32, samples=2048, epochs=1, net=Net(width=512, depth=2, precision="bfloat16")),
-    "deep": Settings(games=32, samples=2048, minibatch=256, epochs=1, net=Net(width=32, depth=16)),
-    "few": Settings(games=8, samples=2048, epochs=1, net=Net(plans=8)),
+    "map": Settings(
+        games=8, samples=1024, minibatch=256, epochs=4, cards=64, net=Net(eyes="map", depth=1, precision="bfloat16")
+    ),
+    "tokens": Settings(games=16, samples=2048, minibatch=512, cards=12, net=Net(eyes="tokens", width=32, depth=0)),
+    "wide": Settings(games=16, samples=2048, epochs=1, net=Net(width=512, depth=2, precision="bfloat16")),
+    "deep": Settings(minibatch=512, epochs=1, net=Net(width=32, depth=16)),
+    "few": Settings(games=8, samples=2048, epochs=1, rate=5e-3, net=Net(width=16, depth=12, plans=16)),
     "crew": Settings(epochs=1, shuffles=150_000, workers=2),
-    "large": Settings(games=128, samples=8192, minibatch=8192, rate=4e-3, net=Net(depth=0, plans=8)),
+    "large": Settings(
+        games=64, samples=8192, minibatch=8192, rate=4e-3, net=Net(depth=0, plans=8, precision="bfloat16")
+    ),
 }
 """By kind: all that is not planted in the recipes of that kind."""
 
@@ -45,8 +49,8 @@ class Planted:
 
 
 PLANTED = {
-    "minibatch": Planted("minibatch", 64, 1024),
-    "games": Planted("games", 4, 16),
+    "minibatch": Planted("minibatch", 128, 2048),
+    "games": Planted("games", 2, 8),
     "input": Planted("net.input", "dense", "indices"),
     "dead": Planted("net.dead", True, False),
     "agents": Planted("agents", "loop", "batched", "few"),

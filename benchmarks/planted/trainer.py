@@ -38,13 +38,13 @@ class Process:
 class Settings:
     """What can be set from the command line. Every default is the good one."""
 
-    games: int = 64
+    games: int = 32
     """Played side by side."""
     samples: int = 4096
     """Decisions in an iteration."""
-    minibatch: int = 1024
+    minibatch: int = 2048
     epochs: int = 2
-    rate: float = 1e-3
+    rate: float = 2e-3
     cards: int = 16
     """In a hand."""
     shuffles: int = 1

@@ -43,7 +43,7 @@ def small(settings: Settings) -> Settings:
     """One game from start to end at few tables, learnt from in one minibatch or two."""
     games, minibatch = min(settings.games, 4), 64 if settings.minibatch < 256 else 128
     process = dataclasses.replace(settings.process, threads=1)
-    some = {"samples": games * 64, "epochs": min(settings.epochs, 2), "shuffles": min(settings.shuffles, 3)}
+    some = {"samples": games * 128, "epochs": min(settings.epochs, 2), "shuffles": min(settings.shuffles, 3)}
     return dataclasses.replace(settings, games=games, minibatch=minibatch, process=process, **some)
 
 
