@@ -48,7 +48,7 @@ def watched(trainer: Trainer) -> dict[str, Any]:
             [trainer.python, "-m", "velodrome", "profile", "--json", script, *trainer.arguments],
             check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
-    document: dict[str, Any] = json.loads(ran.stdout)
+    document: dict[str, Any] = json.loads(ran.stdout.replace(f"{HERE.parent}{os.sep}", ""))
     document["script"] = trainer.script
     return document
 

@@ -119,9 +119,8 @@ def test_stable_baselines3_with_environments_in_other_processes(tmp_path: Path) 
 def test_stable_baselines3_as_a_script(tmp_path: Path) -> None:
     made = profile("sb3", tmp_path, TRAINERS / "sb3.py", "--steps", 9000)
     assert made["counts"] == {"environment_steps": 9 * 1024, "optimizer_steps": 9 * 160}
-    assert "causes" in samples(made)
-    found = {cause["name"]: cause for cause in made["causes"]}
-    assert "too few games at once" in found
+    assert samples(made)["causes"] == 2
+    assert "optimizer not fused" in [cause["name"] for cause in made["causes"]]
     places = [where["file"] for cause in made["causes"] for where in cause["where"]]
     assert any(place.startswith("stable_baselines3/") for place in places)
 

@@ -319,14 +319,66 @@ def test_a_method_that_does_more_than_pass_is_none() -> None:
     assert_closed(watched.budget())
 
 
+def test_what_is_no_module_in_a_nets_class_is_let_alone() -> None:
+    class Plain:
+        def ask(self, times: int) -> int:
+            return times + 1
+
+    class Both(Plain, nn.Linear):
+        pass
+
+    net = Both(4, 1)
+    with observe(net, torch.optim.SGD(net.parameters())):
+        assert [Plain().ask(turn) for turn in range(60)] == list(range(1, 61))
+        assert [net.ask(turn) for turn in range(60)] == list(range(1, 61))
+
+
+def test_a_method_that_was_a_pass_for_long_and_then_is_not() -> None:
+    class Turning(Agent):
+        def value(self, view: torch.Tensor, optimizer: Any = None) -> torch.Tensor:
+            value: torch.Tensor = self.critic(view)
+            if optimizer is not None:
+                value.sum().backward()
+                optimizer.step()
+            return value
+
+    agent = Turning()
+    optimizer = torch.optim.SGD(agent.parameters())
+    with observe(agent, optimizer) as watched:
+        for turn in range(60):
+            agent.value(torch.zeros(2, 4), optimizer if turn >= 40 else None)
+    counted = samples(watched.budget())
+    assert counted["learn.forward"] == 60
+    assert counted["learn.optimize"] == counted["learn.backward"] == 19
+
+
+def test_a_method_that_turns_gradients_off_by_itself() -> None:
+    class Quiet(Agent):
+        @torch.no_grad()
+        def act(self, view: torch.Tensor) -> torch.Tensor:
+            action: torch.Tensor = self.actor(view)
+            return action
+
+    agent, env = Quiet(), Corridor()
+    env.reset()
+    with observe(agent, torch.optim.SGD(agent.parameters())) as watched:
+        for _ in range(60):
+            agent.act(torch.zeros(1, 4))
+            env.step(0)
+    assert samples(watched.budget())["collect.infer"] == 60
+    assert watched.findings() == []
+
+
 def test_other_threads_get_tracks() -> None:
-    net = nn.Linear(4, 1)
-    optimizer = torch.optim.SGD(net.parameters())
-    with observe(net, optimizer) as watched:
-        workers = [threading.Thread(target=learn, args=(net, optimizer, 20), name=f"worker {i}") for i in range(3)]
+    def alone(steps: int) -> None:
+        net = nn.Linear(4, 1)
+        learn(net, torch.optim.SGD(net.parameters()), steps)
+
+    with observe() as watched:
+        workers = [threading.Thread(target=alone, args=[20], name=f"worker {i}") for i in range(3)]
         for worker in workers:
             worker.start()
-        learn(net, optimizer, 5)
+        alone(5)
         for worker in workers:
             worker.join()
     budget = watched.budget()

@@ -57,6 +57,8 @@ class Nets:
     def __init__(self) -> None:
         self.no_passes: set[Callable[..., Any]] = set()
         """Methods of nets that were seen to do more than pass through them."""
+        self.quiet: set[Callable[..., Any]] = set()
+        """Methods of nets that turn gradients off by themselves."""
         self.roots: dict[int, nn.Module] = {}
         """Modules that are part of no other and hold what an optimizer updates."""
         self._updated: set[int] = set()
@@ -105,8 +107,16 @@ class Nets:
     def meet(self, arguments: Any, named: Any, grad: bool, account: Account) -> int:
         """A module is called for the first time: how many are inside it, or `LOOK_INSIDE`."""
         began = time.perf_counter_ns()
-        module, inputs = arguments[0], arguments[1:]
-        self.inside[id(module) * 2 + grad] = inside = sum(1 for _ in module.modules()) - 1
+        key = id(arguments[0]) * 2 + grad
+        try:
+            inside = self._remember(arguments[0], arguments[1:], bool(named), key)
+        except Exception:  # whatever is odd about a net, its program must not hear of it from us
+            inside = self.inside[key] = 0
+        account.spent_ns += time.perf_counter_ns() - began
+        return inside
+
+    def _remember(self, module: nn.Module, inputs: Inputs, named: bool, key: int) -> int:
+        self.inside[key] = inside = sum(1 for _ in module.modules()) - 1
         rows = _rows(inputs)
         plain = rows is not None and not named
         if rows is not None and plain and len(self._met) < MOST_NETS and _has_weights(module):
@@ -114,7 +124,6 @@ class Nets:
             if rows > max(met.batches, default=0):
                 met.inputs = _some(inputs, rows)
             met.batches.add(rows)
-        account.spent_ns += time.perf_counter_ns() - began
         return inside if plain or not inside else LOOK_INSIDE
 
     def _largest(self) -> list[tuple[str, Met]]:

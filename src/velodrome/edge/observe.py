@@ -7,6 +7,7 @@ print(watched)
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -24,7 +25,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from velodrome.edge import watch
 from velodrome.edge.account import BACKWARD, CAUSES, END, LOSS, OPTIMIZE, START, Account
 from velodrome.edge.diary import Diary
-from velodrome.edge.lines import Line, Lines, shown
+from velodrome.edge.lines import Line, Lines, short, shown
 from velodrome.edge.nets import Cards, Nets, own_methods
 from velodrome.edge.patches import Patches
 from velodrome.edge.places import PLACES
@@ -182,8 +183,9 @@ class Observer:
 
     def _found(self, optimizers: list[torch.optim.Optimizer]) -> None:
         began = time.perf_counter_ns()
-        for root in self.nets.find(optimizers) if optimizers else ():
-            self.look_at(root)
+        with contextlib.suppress(Exception):  # whatever is odd about a net, its program must not hear of it from us
+            for root in self.nets.find(optimizers) if optimizers else ():
+                self.look_at(root)
         self._here.diary.account.spent_ns += time.perf_counter_ns() - began
 
     def _watcher(self, kind: str, methods: dict[str, watch.Record]) -> Callable[[ModuleType], None]:
@@ -331,7 +333,7 @@ def document(watched: Watched) -> dict[str, Any]:
         "overhead_s": budget.overhead,
         "throughput": watched.throughput(),
         "counts": watched.counts(),
-        "lines": [{"file": each.file, "line": each.line, "share": each.share} for each in watched.lines()],
+        "lines": [{"file": short(each.file), "line": each.line, "share": each.share} for each in watched.lines()],
         "notes": watched.findings(),
     }
 

@@ -11,7 +11,7 @@ from velodrome.edge.watch import Record, learns, steps, waits
 
 def num_envs(environment: Any) -> int:
     """Environments side by side."""
-    return int(environment.num_envs)
+    return int(getattr(environment, "num_envs", 1))
 
 
 def batch_size(environment: Any) -> int:

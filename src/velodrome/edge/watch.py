@@ -182,7 +182,8 @@ def passes(here: Here) -> Front:
             finally:
                 ended = now()
                 diary.busy = gate.busy = False
-                diary.events.append(("pass", began, ended, grad, arguments[0].training, inside))
+                training = getattr(arguments[0], "training", True)
+                diary.events.append(("pass", began, ended, grad, training, inside))
 
         return call
 
@@ -208,7 +209,7 @@ def methods(here: Here) -> Front:
                 return inner(*arguments, **named)
             if len(seen) < TRUSTED:
                 return _through(here, inner, arguments, named, seen)
-            grad = is_grad_enabled()
+            grad = is_grad_enabled() and inner not in nets.quiet
             diary.busy, diary.at, gate.busy, diary.trusts = True, FORWARD if grad else INFER, gate.alone, inner
             began = now()
             try:
@@ -217,7 +218,8 @@ def methods(here: Here) -> Front:
                 ended = now()
                 diary.busy = gate.busy = False
                 diary.trusts = None
-                diary.events.append(("pass", began, ended, grad, arguments[0].training, seen[-1][5]))
+                training = getattr(arguments[0], "training", True)
+                diary.events.append(("pass", began, ended, grad, training, seen[-1][5]))
 
         return call
 
@@ -279,6 +281,8 @@ def _through(
             here.nets.no_passes.add(inner)
         elif mine or surely:
             grads = any(event[3] for event in mine) if mine else grad
+            if mine and grad and not grads:
+                here.nets.quiet.add(inner)
             passed = sum(event[5] for event in mine) + len(mine)
             made: Event = ("pass", began, ended, grads, all(event[4] for event in mine), passed)
             events[len(events) - len(mine) :] = [made]
