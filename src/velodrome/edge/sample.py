@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
-import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from types import FrameType
 
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from velodrome.edge.account import ACTING, BACKWARD, CAUSES, FORWARD, LEARNING, LOSS, OPTIMIZE, STEP, Account
@@ -33,21 +30,10 @@ UPDATES = 16
 """What counts as an iteration where no environment is played."""
 
 
-class Recorded(Operations):  # type: ignore[no-untyped-call]
-    """Names the line of the library that trains, where `Operations` would name only who called it."""
-
-    def _site(self, func: Any, tensors: Sequence[Tensor]) -> Site:
-        frame = own_frame(sys._getframe(2))
-        where = Where(short(frame.f_code.co_filename), frame.f_lineno or 0, frame.f_code.co_name) if frame else NOWHERE
-        name, phase = func.overloadpacket.__name__, self._phase()
-        shapes = tuple(tuple(tensor.shape) for tensor in tensors[:4])
-        key = (phase, name, where, shapes)
-        if key not in self._sites:
-            self._sites[key] = Site(phase, name, where, shapes)
-        return self._sites[key]
-
-
-NOWHERE = Where("?", 0, "?")
+def own_line(frame: FrameType) -> Where:
+    """The line of the library that trains, where only who called it would be told otherwise."""
+    own = own_frame(frame)
+    return Where(short(own.f_code.co_filename), own.f_lineno or 0, own.f_code.co_name) if own else Where("?", 0, "?")
 
 
 class Sample:
@@ -58,7 +44,7 @@ class Sample:
 
     def __init__(self, here: Here, diary: Diary):
         self._here, self._diary = here, diary
-        self._seen = Recorded(self._phase)
+        self._seen = Operations(self._phase, where=own_line)
         self._scratch: Diary | None = None
         self._began = self._first = 0
         self._wanted = [True, False]

@@ -88,12 +88,20 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """`with Operations(phase) as seen: ...`; `phase()` says in which phase the work is.
 
     `stretch()` gives something that differs from one stretch of a phase to the next, such as how often it was entered;
-    without it, a stretch ends where the phase changes.
+    without it, a stretch ends where the phase changes. `where(frame)` names the line that an operation is told to come
+    from; by default the innermost that is no library's.
     """
 
-    def __init__(self, phase: Callable[[], str] = str, stretch: Callable[[], object] | None = None, most: int = MOST):
+    def __init__(
+        self,
+        phase: Callable[[], str] = str,
+        stretch: Callable[[], object] | None = None,
+        where: Callable[[FrameType], Where] | None = None,
+        most: int = MOST,
+    ):
         super().__init__()  # type: ignore[no-untyped-call]
         self._phase, self._mark, self._left = phase, stretch or phase, most
+        self._where = where or (lambda frame: where_of(innermost(frame)))
         self._sites: dict[tuple[Any, ...], Site] = {}
         self._fingerprints: set[int] = set()
         self._softmaxed: set[int] = set()
@@ -140,7 +148,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _site(self, func: Any, tensors: Sequence[Tensor]) -> Site:
-        name, phase, where = func.overloadpacket.__name__, self._phase(), where_of(innermost(sys._getframe(2)))
+        name, phase, where = func.overloadpacket.__name__, self._phase(), self._where(sys._getframe(2))
         if (mark := self._mark()) != self._now:
             self._now, self._stretch = mark, _Stretch()
         shapes = tuple(tuple(tensor.shape) for tensor in tensors[:4])
