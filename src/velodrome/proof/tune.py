@@ -112,7 +112,7 @@ def tune(
     judge = Judge(setup, seed, evidence.iteration_s, say)
     try:
         _try_all(found, propose(recipe, setup, found.causes), judge, began + budget_s * (1 - TOGETHER), kept)
-        found.verdicts = judge.guarded(found.verdicts, guard_budget_s / 2, kept)
+        found.verdicts = judge.guarded(found.verdicts, guard_budget_s * _for_single_ones(found.verdicts), kept)
         if len(found.kept) > 1:
             left_s = budget_s + judge.guarding_s - (time.monotonic() - began)
             found.together = judge.all_together(found.kept, left_s, guard_budget_s - judge.guarding_s)
@@ -121,6 +121,12 @@ def tune(
         found.interrupted = True
     found.spent_s = time.monotonic() - began
     return found
+
+
+def _for_single_ones(verdicts: Sequence[Verdict]) -> float:
+    """The part of the guard's budget that single changes may take: the rest is for all together, if there are several."""
+    names = {found.change.name for found in verdicts if found.verdict in ("kept", "faster, skill unproven")}
+    return 0.5 if len(names) > 1 else 1.0
 
 
 def _try_all(
