@@ -23,10 +23,16 @@ from planted.trainer import Learner, Settings
 CLEAN = {
     "": Settings(),
     "map": Settings(
-        games=8, samples=1024, minibatch=256, epochs=4, cards=64, net=Net(eyes="map", depth=1, precision="bfloat16")
+        games=8,
+        samples=1024,
+        minibatch=256,
+        epochs=4,
+        rate=1e-3,
+        cards=64,
+        net=Net(eyes="map", depth=1, precision="bfloat16"),
     ),
     "tokens": Settings(games=16, samples=2048, minibatch=512, cards=12, net=Net(eyes="tokens", width=32, depth=0)),
-    "wide": Settings(games=16, samples=2048, epochs=1, net=Net(width=512, depth=2, precision="bfloat16")),
+    "wide": Settings(games=16, samples=2048, epochs=1, rate=1e-3, net=Net(width=512, depth=2, precision="bfloat16")),
     "deep": Settings(minibatch=512, epochs=1, net=Net(width=32, depth=16)),
     "few": Settings(games=8, samples=2048, epochs=1, rate=5e-3, net=Net(width=16, depth=12, plans=16)),
     "crew": Settings(epochs=1, shuffles=150_000, workers=2),
