@@ -70,6 +70,19 @@ def test_layers_with_weights_of_their_own_are_no_loop() -> None:
     assert "Python loops" not in {cause.name for cause in find(several)}
 
 
+def test_workers_that_are_all_as_busy_have_no_straggler() -> None:
+    waiting = {"phases": {"wait": 0.08}, "tracks": 2, "cores": 2}
+    even, uneven = (evidence(**waiting, busy_tracks=busy) for busy in ([0.08, 0.08], [0.08, 0.02]))
+    assert "stragglers" in {cause.name for cause in find(uneven)}
+    assert {cause.name for cause in find(even)} & {"stragglers", "thread counts that fight"} == set()
+
+
+def test_a_gradient_of_zeros_shows_what_dead_weights_cost() -> None:
+    zeros = [site("learn.backward", "mm", seconds=0.04, zeros=1.0)]
+    (dead,) = [cause for cause in find(evidence(nets=NETS, sites=zeros)) if cause.name == "dead weights"]
+    assert dead.share == pytest.approx(0.6)
+
+
 def test_waiting_is_no_python_loop() -> None:
     waiting = evidence(hot=[hot("wait", 0.5, "wait_for")])
     assert "Python loops" not in {cause.name for cause in find(waiting)}

@@ -165,6 +165,21 @@ def test_kept_changes_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.verdict, found.ratio) == ("kept", pytest.approx(0.4, abs=0.02))
 
 
+def test_what_adds_nothing_to_the_others_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    Made(monkeypatch, {})
+    judge = Judge(hearts(), 0, 0.01)
+    ratios = {"games": 0.5, "heads": 0.9}
+    kept = [
+        Verdict(change(name, value), "kept", "", trial_of({phase: ratios[name] * s for phase, s in PHASES.items()}))
+        for name, value in {"games": 80, "heads": 2}.items()
+    ]
+    told: list[Verdict] = []
+    left = judge.pruned(kept, float("inf"), told.append)
+    assert [found.verdict for found in left] == ["kept", "rejected"]
+    assert [found.change.name for found in told] == ["heads"]
+    assert [found.verdict for found in judge.pruned(kept, 0.0, told.append)] == ["kept", "kept"]
+
+
 def test_without_proof_of_all_the_best_single_change_is_taken() -> None:
     alone = Verdict(change("heads", 2), "kept", "", trial_of(FASTER))
     less = Verdict(change("games", 80), "kept", "", trial_of({"learn.backward": 0.02}))

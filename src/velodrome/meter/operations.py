@@ -69,6 +69,8 @@ class Site:
     """Products with what a softmax has given."""
     zeros: float = -1.0
     """The share of zeros in the first call's left factor; below 0 where the operation is no product."""
+    half: bool = False
+    """Whether a product was of numbers in half precision."""
     most: int = 0
     """Calls in one stretch of the phase."""
     same_weights: int = 0
@@ -174,7 +176,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if site.name in ("mm", "addmm", "bmm", "baddbmm"):
             left, right = tensors[-2:]
             if site.count == 1:
-                site.zeros = _share_of_zeros(left)
+                site.zeros, site.half = _share_of_zeros(left), left.element_size() < 4
             uses, others = self._stretch.multiplied(id(site), _piece_of(left), (_memory(right), right._version))
             site.same_weights, site.side_by_side = max(site.same_weights, uses), max(site.side_by_side, others)
             site.of_softmax += self._is_softmaxed((left, right))

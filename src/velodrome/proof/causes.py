@@ -154,7 +154,7 @@ def games(seen: Evidence) -> Iterator[Cause]:
 
 def sparse_input(seen: Evidence) -> Iterator[Cause]:
     """Products with rows of zeros, and columns that never change."""
-    sparse = [site for site in seen.sites if site.name in _PRODUCTS and site.zeros >= 0.9]
+    sparse = [site for site in seen.sites if site.name in _PRODUCTS and 0.9 <= site.zeros < 1]
     if sparse:
         zeros = sum(site.zeros * site.seconds for site in sparse) / sum(site.seconds for site in sparse)
         yield Cause(
@@ -183,12 +183,14 @@ def dead_weights(seen: Evidence) -> Iterator[Cause]:
     """Weights that no output depends on cost their products and their updates all the same."""
     whole, dead = sum(net.parameters for net in seen.nets), sum(net.dead for net in seen.nets)
     if dead > 0.01 * whole:
-        cost = sum(seen.seconds(phase) for phase in ("learn.forward", "learn.optimize", "collect.infer"))
+        by_weights_s = dead / whole * sum(seen.seconds(phase) for phase in (*LEARN, "collect.infer"))
+        # what is dead has a gradient of nothing but zeros, and the forward pass takes half as long as the backward pass
+        of_zeros_s = 1.5 * sum(site.seconds for site in seen.sites if site.name in _PRODUCTS and site.zeros == 1)
         names = [f"{net.name}.{part}" for net in seen.nets for part in net.dead_in][:5]
         yield Cause(
             "dead weights",
             f"{dead:,} of {whole:,} weights reach no output: {', '.join(names)}",
-            seen.share(cost) * dead / whole,
+            seen.share(max(by_weights_s, of_zeros_s)),
             ("dead", "net"),
             "take them out",
         )
@@ -352,7 +354,8 @@ def optimizer(seen: Evidence) -> Iterator[Cause]:
 
 def threads(seen: Evidence) -> Iterator[Cause]:
     """Threads that fight, threads that wait for each other, and cores that nobody uses."""
-    workers = 1 + seen.tracks
+    waits = seen.share(sum(seen.seconds(phase) for phase in WAITING)) > 0.3
+    workers = max(seen.tracks + (not waits), 1)  # whoever mostly waits takes no core
     if seen.threads * workers > seen.cores:
         yield Cause(
             "thread counts that fight",
@@ -395,12 +398,16 @@ def handed_back_memory(seen: Evidence) -> Iterator[Cause]:
 
 def stragglers(seen: Evidence) -> Iterator[Cause]:
     """Waiting for the slowest worker."""
-    waited = seen.share(sum(seen.seconds(phase) for phase in WAITING))
-    if waited > 0.1:
+    waited, uneven, told = seen.share(sum(seen.seconds(phase) for phase in WAITING)), 1.0, ""
+    if seen.busy_tracks:  # workers that were busy for as long have nobody to wait for
+        mean_s = sum(seen.busy_tracks) / len(seen.busy_tracks)
+        uneven = 1 - mean_s / max(*seen.busy_tracks, 1e-9)
+        told = f", since the busiest worker does {max(seen.busy_tracks) / max(mean_s, 1e-9):.2g} times the mean"
+    if waited > 0.1 and uneven > 0.1:
         yield Cause(
             "stragglers",
-            f"{waited:.0%} of an iteration is waiting for others",
-            waited,
+            f"{waited:.0%} of an iteration is waiting for others{told}",
+            waited * uneven,
             ("share_out", "lanes", "workers"),
             "share the work out so that all end together, or do not wait for the longest game",
         )
@@ -423,6 +430,7 @@ def layout(seen: Evidence) -> Iterator[Cause]:
 def precision(seen: Evidence) -> Iterator[Cause]:
     """Large products in full float32, where this CPU has something faster."""
     sites = [site for site in seen.sites if site.name in _PRODUCTS and site.seconds > 50e-6 * site.count]
+    sites = [site for site in sites if not site.half]
     if seen.matmul_precision == "highest" and sites:
         found = seen.share(sum(site.seconds for site in sites))
         yield Cause(
@@ -430,7 +438,7 @@ def precision(seen: Evidence) -> Iterator[Cause]:
             f"{found:.0%} of an iteration is large products of float32 matrices",
             0.4 * found,
             ("precision",),
-            'torch.set_float32_matmul_precision("medium"), with its error checked on the CPU at hand',
+            'torch.set_float32_matmul_precision("medium") or bfloat16, with its error checked on the CPU at hand',
             _places(sites),
         )
 

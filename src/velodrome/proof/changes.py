@@ -16,8 +16,8 @@ from velodrome.proof.processes import Setup
 from velodrome.recipes.recipe import Recipe
 from velodrome.runs.settings import settings_from_json, settings_to_json
 
-TRUST: dict[Kind, float] = {"exact": 1.0, "numeric": 0.8, "algorithmic": 0.4}
-"""What a predicted gain counts for, given what may go wrong."""
+TRUST: dict[Kind, float] = {"exact": 1.0, "numeric": 0.8, "algorithmic": 0.15}
+"""What a predicted gain counts for, given what may go wrong, and what it takes to show that it did not."""
 _RATES = ("rate", "learning_rate", "lr")
 
 

@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -70,6 +70,8 @@ class Evidence:
     matmul_precision: str
     tracks: int
     """Workers beside the coordinating thread."""
+    busy_tracks: list[float] = field(default_factory=list)
+    """Seconds of an iteration that each worker was at work."""
     decisions: int = 0
     """Of an iteration."""
     learner_samples: int = 0
@@ -142,9 +144,15 @@ def _plain(trainer: Trainer, clock: Clock) -> dict[str, Any]:
         "faults": (_faults() - faults) // count,
         "busy_cores": (_cpu_s() - cpu_s) / (time.perf_counter() - began),
         "tracks": len(budget.tracks),
+        "busy_tracks": [_busy_s(track) / count for track in budget.tracks.values()],
         "decisions": counts.decisions // count,
         "learner_samples": counts.learner_samples // count,
     }
+
+
+def _busy_s(track: Budget) -> float:
+    """Of a worker: all that it timed but waiting."""
+    return sum(phase.seconds for phase in track.phases if phase.name not in ("wait", "sync"))
 
 
 def _faults() -> int:

@@ -68,10 +68,14 @@ class Side:
         return {"iterations": iterations, "counts": asdict(counts), "seconds": time.perf_counter() - began}
 
     def score(self, episodes: int, player: str | None = None) -> dict[str, Any]:
-        """How well the agent plays against the game's last bot, or how a bot plays in its place."""
+        """How well the agent plays against the game's best bot, or how a bot plays in its place.
+
+        Where there is nobody to play against, it has all seats.
+        """
         game = self.trainer.game
         hero: Player = player or self.trainer
-        against = game.spec.bots[-1] if game.spec.seats > 1 and game.spec.bots else None
+        best = next(reversed(game.spec.bots), "random")
+        against = best if game.spec.seats > 1 and best != "random" else None
         return evaluate(
             hero, game, against, episodes=episodes, seed=self.seed, greedy=player is None, device=self.device
         ).to_json()

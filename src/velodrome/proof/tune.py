@@ -17,8 +17,8 @@ from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, Trial, trial
 from velodrome.recipes.recipe import find as find_recipe
 
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
-TOGETHER = 0.25
-"""The part of the budget that measuring all kept changes together may take."""
+TOGETHER = 0.35
+"""The part of the budget for kept changes beside each other and together."""
 START_S = 2.5
 """What it takes to start a process, about."""
 LONGEST_S = 60.0
@@ -114,6 +114,9 @@ def tune(
         _try_all(found, propose(recipe, setup, found.causes), judge, began + budget_s * (1 - TOGETHER), kept)
         found.verdicts = judge.guarded(found.verdicts, guard_budget_s * _for_single_ones(found.verdicts), kept)
         if len(found.kept) > 1:
+            last = began + budget_s + judge.guarding_s - judge.least_s
+            found.verdicts = judge.pruned(found.verdicts, last, kept)
+        if len(found.kept) > 1:
             left_s = budget_s + judge.guarding_s - (time.monotonic() - began)
             found.together = judge.all_together(found.kept, left_s, guard_budget_s - judge.guarding_s)
             kept(found.together)
@@ -124,7 +127,7 @@ def tune(
 
 
 def _for_single_ones(verdicts: Sequence[Verdict]) -> float:
-    """The part of the guard's budget that single changes may take: the rest is for all together, if there are several."""
+    """The part of the guard's budget for single changes: the rest is for all together, if there are several."""
     names = {found.change.name for found in verdicts if found.verdict in ("kept", "faster, skill unproven")}
     return 0.5 if len(names) > 1 else 1.0
 
@@ -218,6 +221,25 @@ class Judge:
         self.say(f"{found.change.says}: {guard.says}")
         verdicts: dict[str, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": "faster, skill unproven"}
         return replace(found, verdict=verdicts[guard.verdict], why=guard.says, guard=guard)
+
+    def pruned(self, verdicts: list[Verdict], until: float, kept: Callable[[Verdict], None]) -> list[Verdict]:
+        """The same without kept changes that add nothing to the others: two may mend one and the same loss."""
+        proven = sorted((found for found in verdicts if found.verdict == "kept"), key=lambda found: -found.ratio)
+        for found in proven[:-1]:
+            others = [other.change for other in verdicts if other.verdict == "kept" and other is not found]
+            if until - time.monotonic() < self.least_s:
+                break
+            without = patched(self.setup, joined(others).patch)
+            beside = trial(
+                without, patched(without, found.change.patch), budget_s=min(LONGEST_S, until - time.monotonic()),
+                seed=self.seed, until_clear=True,
+            )  # fmt: skip
+            self.say(f"{found.change.says} beside the others: {beside.verdict}, {beside.ratio:.3f}")
+            if beside.verdict in ("no difference", "slower"):
+                dropped = replace(found, verdict="rejected", why=f"{beside.verdict} beside the other changes")
+                kept(dropped)
+                verdicts = [dropped if each is found else each for each in verdicts]
+        return verdicts
 
     def all_together(self, kept: Sequence[Verdict], budget_s: float, guard_budget_s: float) -> Verdict:
         """All kept changes as one, those that do not go together left out."""
