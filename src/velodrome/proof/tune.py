@@ -13,7 +13,7 @@ from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.evidence import Evidence
 from velodrome.proof.guard import Guard, compare_skill, same_learning
 from velodrome.proof.processes import Process, Setup
-from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, Trial, trial
+from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, LONG_S, Trial, trial
 from velodrome.recipes.recipe import find as find_recipe
 
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
@@ -166,7 +166,8 @@ class Judge:
     @property
     def least_s(self) -> float:
         """The shortest trial."""
-        return FEWEST_PAIRS * (START_S + 2 * (2 + FEWEST_TURNS) * self.iteration_s)
+        warm_up = 1 if self.iteration_s > LONG_S else 2
+        return FEWEST_PAIRS * (START_S + 2 * (warm_up + FEWEST_TURNS) * self.iteration_s)
 
     def tried(self, change: Change, until: float, others: int) -> Verdict:
         """The verdict on speed, and, as far as the trial itself shows it, on learning."""
