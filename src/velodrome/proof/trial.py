@@ -26,7 +26,7 @@ MARGIN = 0.03
 """Intervals that lie inside this are a finding too: no difference."""
 TURN_S = 0.25
 """A turn is one iteration, or as many as take this long: caches have to warm up again in each."""
-LONG_S = 6.0
+LONG_S = 4.0
 """An iteration as long as this is a turn."""
 LABELS = ("a", "b")
 
