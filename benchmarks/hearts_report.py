@@ -1,8 +1,8 @@
 """What the report on Hearts by self-play advises, each advice tried and judged by name. results/hearts_report.json.
 
-The recipe is hearts-attention, with the report's net, batch, minibatch and epochs. Each advice is a trial beside it,
-and where it is faster, both sides train for as long from several seeds. Then what the report says is slow is measured.
-Interrupted, it goes on where it stopped.
+The recipe is hearts-attention with the report's net, batch, minibatch and epochs, in one lane. Each advice is a trial
+beside it, and where it is faster, both sides train for as long from several seeds, side by side on a core each. Then what
+the report says is slow is measured. Interrupted, it goes on where it stopped.
 
 python benchmarks/hearts_report.py [SECONDS OF A TRIAL] [SECONDS OF COMPARING SKILL]
 """
@@ -35,9 +35,9 @@ ADVICE: dict[str, tuple[str, Mapping[str, Any]]] = {
     "minibatch 128 (2)": ("", {"ppo.minibatch": 128}),
     "batch 6000 (2)": ("", {"ppo.batch": 6000}),
     "batch 2000 (2)": ("", {"ppo.batch": 2000}),
-    "4 runners, twice the games (3)": ("1.5 to 3 x collection", {"lanes": 4, "games": 80}),
-    "all of option 1": ("about 6 x", REDUCED | {"ppo.epochs": 6, "ppo.minibatch": 64, "ppo.batch": 6000, "lanes": 4,
-                                                "games": 80}),
+    "twice the runners, and twice their games (3)": ("1.5 to 3 x collection", {"lanes": 2, "games": 160}),
+    "all of option 1": ("about 6 x", REDUCED | {"ppo.epochs": 6, "ppo.minibatch": 64, "ppo.batch": 6000, "lanes": 2,
+                                                "games": 160}),
     "mixed precision (phase 2)": ("", {"ppo.precision": "bfloat16"}),
     "gradient accumulation (phase 2)": ("", {"ppo.accumulate": 2}),
     "ours": ("", REDUCED | {"ppo.minibatch": 256, "ppo.rate": 1e-4}),
@@ -59,7 +59,7 @@ LINES = RESULTS / "hearts_report.lines.jsonl"
 
 def baseline() -> Setup:
     """The recipe as it is."""
-    return Setup("hearts-attention", settings_to_json(find("hearts-attention").settings()), threads=1)
+    return Setup("hearts-attention", settings_to_json(find("hearts-attention").settings(lanes=1)), threads=1)
 
 
 def tried(name: str, trial_s: float, guard_s: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A real tuning, from the first symptom to the verdict: results/hearts_tuning.json.
 
-It begins with hearts-attention at the report's net, batch, minibatch and epochs.
+It begins with hearts-attention at the report's net, batch, minibatch and epochs, in one lane, so that both sides can
+train side by side where their skill is compared.
 
 python benchmarks/hearts_tuning.py [SECONDS OF TRIALS] [SECONDS OF COMPARING SKILL]
 """
@@ -58,7 +59,7 @@ def summary(found: Tuning) -> list[dict[str, Any]]:
 def main(trial_s: float, guard_s: float) -> None:
     """Tune, and keep what was found."""
     others = Disturbance()
-    setup = Setup(RECIPE, settings_to_json(find(RECIPE).settings()), threads=1)
+    setup = Setup(RECIPE, settings_to_json(find(RECIPE).settings(lanes=1)), threads=1)
     found = tune(
         setup, budget_s=trial_s, guard_budget_s=guard_s, say=lambda text: print(text, file=sys.stderr, flush=True)
     )
@@ -86,4 +87,4 @@ def main(trial_s: float, guard_s: float) -> None:
 
 if __name__ == "__main__":
     given = [float(argument) for argument in sys.argv[1:]]
-    main(given[0] if given else 900.0, given[1] if len(given) > 1 else 1800.0)
+    main(given[0] if given else 1200.0, given[1] if len(given) > 1 else 3600.0)
