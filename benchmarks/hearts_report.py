@@ -1,7 +1,7 @@
 """What the report on Hearts by self-play advises, each advice tried and judged by name. results/hearts_report.json.
 
 The recipe is hearts-attention with the report's net, batch, minibatch and epochs, in one lane. Each advice is a trial
-beside it, and where it is faster, both sides train for as long from several seeds, side by side on a core each. Then what
+beside it, and where it is faster, both sides train for as long from several seeds, on a core each. Then what
 the report says is slow is measured. Interrupted, it goes on where it stopped.
 
 python benchmarks/hearts_report.py [SECONDS OF A TRIAL] [SECONDS OF COMPARING SKILL]
