@@ -106,7 +106,7 @@ def compare_skill(
             if not trivial:
                 trivial, episodes = _trivial(running[0], EVALUATING * slice_s / 2)
             left_s = slice_s * (1 - EVALUATING) - (time.monotonic() - slice_began)
-            together = _fit_together(first, second)
+            together = fit_together(first, second)
             train_s = train_s or left_s / (1 if together else 2)
             if train_s < 1:
                 raise _too_little(budget_s, seeds)
@@ -144,7 +144,7 @@ def _trained(running: Sequence[Process], seconds: float, together: bool, episode
     return row
 
 
-def _fit_together(*setups: Setup) -> bool:
+def fit_together(*setups: Setup) -> bool:
     """Whether both can train at once, a core each, without one slowing the other more than it is slowed."""
     return cores() >= 2 and all(setup.threads == 1 and setup.settings.get("lanes", 1) == 1 for setup in setups)
 

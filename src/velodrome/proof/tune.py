@@ -11,7 +11,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.causes import Cause, find
 from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.evidence import Evidence
-from velodrome.proof.guard import Guard, compare_skill, same_learning
+from velodrome.proof.guard import LEAST_S, SEEDS, Guard, compare_skill, fit_together, same_learning
 from velodrome.proof.processes import Process, Setup
 from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, LONG_S, Trial, trial
 from velodrome.recipes.recipe import find as find_recipe
@@ -24,6 +24,8 @@ START_S = 2.5
 LONGEST_S = 60.0
 """Of one trial."""
 MOST_GUARDS, LEAST_GUARD_S = 4, 45.0
+FEWEST_LEARNT = 20
+"""Iterations after which skill may be compared."""
 LITTLE = 0.03
 """A larger turn of a knob that promises no more than this beyond what is proven is not worth its trial."""
 
@@ -169,11 +171,17 @@ class Judge:
         warm_up = 1 if self.iteration_s > LONG_S else 2
         return FEWEST_PAIRS * (START_S + 2 * (warm_up + FEWEST_TURNS) * self.iteration_s)
 
+    @property
+    def least_guard_s(self) -> float:
+        """The shortest comparison of skill that may show something."""
+        each_s = FEWEST_LEARNT * self.iteration_s * (1 if fit_together(self.setup) else 2)
+        return max(LEAST_GUARD_S, SEEDS * (each_s + LEAST_S))
+
     def tried(self, change: Change, until: float, others: int) -> Verdict:
         """The verdict on speed, and, as far as the trial itself shows it, on learning."""
         left_s = until - time.monotonic()
         if left_s < self.least_s:
-            return Verdict(change, "not tried", f"a trial takes {self.least_s:.0f} s, and the budget was spent")
+            return Verdict(change, "not tried", f"a trial takes {self.least_s:.0f} s; there was no time left")
         budget_s = max(self.least_s, min(2 * left_s / max(others, 1), LONGEST_S + 2 * self.least_s, left_s))
         verdict = self.measured(change, budget_s)
         self.say(f"{change.says}: {verdict.verdict}, {verdict.ratio:.3f} ({verdict.why})")
@@ -201,7 +209,7 @@ class Judge:
             return verdicts
         began, proven, answers = time.monotonic(), set[str](), dict[int, Verdict]()
         names = {found.change.name for found in open_ones}
-        each_s = max(budget_s / min(len(names), MOST_GUARDS), min(budget_s, LEAST_GUARD_S))
+        each_s = max(budget_s / min(len(names), MOST_GUARDS), min(budget_s, self.least_guard_s))
         for found in open_ones:
             if found.change.name in proven:
                 answers[id(found)] = replace(found, verdict="rejected", why="a proven value of this setting is faster")

@@ -14,7 +14,7 @@ from velodrome.proof.tune import Tuning, Verdict
 from velodrome.show.report import Table, environment, markdown_environment, pairs, write_whole
 from velodrome.show.words import duration, listed, several, share, short
 
-_HEAD = ["change", "for", "predicted", "measured", "95 % interval", "guard", "verdict", "because"]
+_HEAD = ["change", "for", "predicted", "measured", "95 % interval", "guard", "because"]
 _TITLES = (
     ("kept", "Kept: faster, and no worse"),
     ("faster, skill unproven", "Faster, skill unproven"),
@@ -54,13 +54,8 @@ def page_of(tuning: Tuning, folder: str, seed: int) -> Page:
     """What the pages of this tuning say."""
     page = Page(tuning.setup.recipe, folder, str(seed), sentences(tuning))
     if tuning.together is not None:
-        page.parts.append(
-            _table(
-                "All kept changes together",
-                [tuning.together],
-                "Gains do not multiply, so they are measured again as one.",
-            )
-        )
+        title = f"All kept changes together: {tuning.together.verdict}"
+        page.parts.append(_table(title, [tuning.together], "Gains do not multiply, so they are measured again as one."))
     for outcome, title in _TITLES:
         found = [verdict for verdict in tuning.verdicts if verdict.verdict == outcome]
         if found:
@@ -104,21 +99,21 @@ def _left(tuning: Tuning) -> str:
 
 
 def _table(title: str, verdicts: Sequence[Verdict], note: str = "") -> Table:
-    return Table(title, _HEAD, [_row(found) for found in verdicts], note, numbers_from=9)
+    note = f"Times are shares of the time before. {note}".strip()
+    rows = [_row(found) for found in verdicts]
+    if all(found.trial is None for found in verdicts):
+        return Table(title, [*_HEAD[:3], _HEAD[-1]], [[*row[:3], row[-1]] for row in rows], note, numbers_from=9)
+    return Table(title, _HEAD, rows, note, numbers_from=9)
 
 
 def _row(found: Verdict) -> list[str]:
-    change = found.change
-    predicted = f"{1 - change.predicted:.2f} of the time"
-    kind = found.guard.kind if found.guard else change.kind
-    if found.trial is None:
-        return [change.says, change.cause, predicted, "", "", kind, found.verdict, found.why]
-    low, high = found.trial.interval
-    guard = f"{kind}, {found.guard.verdict}" if found.guard else kind
-    return [
-        change.says, change.cause, predicted, f"{found.ratio:.3f} of the time", f"{low:.3f} to {high:.3f}", guard,
-        found.verdict, found.why,
-    ]  # fmt: skip
+    change, guard = found.change, found.guard
+    kind = f"{guard.kind}, {guard.verdict}" if guard else change.kind
+    measured = ["", ""]
+    if found.trial is not None:
+        low, high = found.trial.interval
+        measured = [f"{found.ratio:.3f}", f"{low:.3f} to {high:.3f}"]
+    return [change.says, change.cause, f"{1 - change.predicted:.2f}", *measured, kind, found.why]
 
 
 def _causes(tuning: Tuning) -> list[Table]:
