@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dis
-import functools
 import linecache
 import signal
 import threading
@@ -11,13 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType, FrameType
 
 import torch
 
-from velodrome.meter.hot import Hot
-from velodrome.meter.operations import Where
+from velodrome.meter.hot import Hot, is_interpreting
+from velodrome.meter.operations import Where, named
 
 EVERY_S = 0.02
 """Of the processor's time, between two looks, for each of torch's threads."""
@@ -96,7 +93,7 @@ class Lines:
         for (phase, covered, number, at), count in self._seen.items():
             if not covered:
                 code = self._codes[number]
-                found[phase, _where(code, at), _in_loop(code, at)] += count
+                found[phase, _where(code, at), is_interpreting(code, at)] += count
         total = max(self._seen.total(), 1)
         return [Hot(*place, count / total) for place, count in found.most_common()]
 
@@ -114,7 +111,7 @@ class Lines:
 
 def shown(line: Line) -> str:
     """The line for a person."""
-    return f"{line.share:>6.1%}  {short(line.file)}:{line.line}  {line.text[:80]}"
+    return f"{line.share:>6.1%}  {named(line.file)}:{line.line}  {line.text[:80]}"
 
 
 def own_frame(frame: FrameType | None, through: bool = True) -> FrameType | None:
@@ -133,27 +130,4 @@ def own_frame(frame: FrameType | None, through: bool = True) -> FrameType | None
 
 def _where(code: CodeType, at: int) -> Where:
     line = next((line for first, end, line in code.co_lines() if first <= at < end), 0)
-    return Where(short(code.co_filename), line or 0, code.co_name)
-
-
-def _in_loop(code: CodeType, at: int) -> bool:
-    return any(first <= at <= last for first, last in _loops(code))
-
-
-@functools.cache
-def _loops(code: CodeType) -> list[tuple[int, int]]:
-    """From where to where the loops of a function reach, in its bytecode."""
-    steps = dis.get_instructions(code)
-    return [(step.argval, step.offset) for step in steps if "JUMP_BACKWARD" in step.opname]
-
-
-@functools.cache
-def short(file: str) -> str:
-    """The name of a file as a person knows it: from the package on, or from the working folder on."""
-    for mark in ("site-packages/", "dist-packages/"):
-        if mark in file:
-            return file.rpartition(mark)[2]
-    try:
-        return str(Path(file).relative_to(Path.cwd()))
-    except ValueError:
-        return file
+    return Where(named(code.co_filename), line or 0, code.co_name)

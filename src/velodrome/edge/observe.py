@@ -25,7 +25,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from velodrome.edge import watch
 from velodrome.edge.account import BACKWARD, CAUSES, END, LOSS, OPTIMIZE, START, Account
 from velodrome.edge.diary import Diary
-from velodrome.edge.lines import Line, Lines, short, shown
+from velodrome.edge.lines import Line, Lines, shown
 from velodrome.edge.nets import Cards, Nets, own_methods
 from velodrome.edge.patches import Patches
 from velodrome.edge.places import PLACES
@@ -34,6 +34,7 @@ from velodrome.edge.sample import shown as cause_shown
 from velodrome.edge.unseen import unseen
 from velodrome.meter.budget import Budget
 from velodrome.meter.card import Card
+from velodrome.meter.operations import named
 from velodrome.meter.trace import Trace
 from velodrome.proof.causes import Cause
 from velodrome.proof.evidence import NetFacts
@@ -333,7 +334,7 @@ def document(watched: Watched) -> dict[str, Any]:
         "overhead_s": budget.overhead,
         "throughput": watched.throughput(),
         "counts": watched.counts(),
-        "lines": [{"file": short(each.file), "line": each.line, "share": each.share} for each in watched.lines()],
+        "lines": [{"file": named(each.file), "line": each.line, "share": each.share} for each in watched.lines()],
         "notes": watched.findings(),
     }
 

@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from velodrome.edge.account import ACTING, BACKWARD, CAUSES, FORWARD, LEARNING, LOSS, OPTIMIZE, STEP, Account
 from velodrome.edge.diary import Diary
-from velodrome.edge.lines import own_frame, short
+from velodrome.edge.lines import own_frame
 from velodrome.edge.watch import Here
 from velodrome.meter.budget import Budget
 from velodrome.meter.hot import Hot
 from velodrome.meter.machine import machine
-from velodrome.meter.operations import Operations, Site, Where
+from velodrome.meter.operations import Operations, Site, Where, named
 from velodrome.proof.causes import Cause, find
 from velodrome.proof.evidence import Evidence, NetFacts, fault_us
 
@@ -33,7 +33,7 @@ UPDATES = 16
 def own_line(frame: FrameType) -> Where:
     """The line of the library that trains, where only who called it would be told otherwise."""
     own = own_frame(frame)
-    return Where(short(own.f_code.co_filename), own.f_lineno or 0, own.f_code.co_name) if own else Where("?", 0, "?")
+    return Where(named(own.f_code.co_filename), own.f_lineno or 0, own.f_code.co_name) if own else Where("?", 0, "?")
 
 
 class Sample:

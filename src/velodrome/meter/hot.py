@@ -69,14 +69,14 @@ class HotLines:
             now = time.perf_counter()
             if frame is not None:
                 inner = innermost(frame)
-                key = self._phase(), where_of(inner), inner is not None and _is_interpreting(inner)
+                key = self._phase(), where_of(inner), inner is not None and is_interpreting(inner.f_code, inner.f_lasti)
                 self._found[key] = self._found.get(key, 0.0) + now - last
             last = now
 
 
-def _is_interpreting(frame: FrameType) -> bool:
-    loops, calls = _loops(frame.f_code), _calls(frame.f_code)
-    return frame.f_lasti not in calls and any(first <= frame.f_lasti <= last for first, last in loops)
+def is_interpreting(code: CodeType, at: int) -> bool:
+    """Whether a place in the bytecode is inside a loop of its function, and not where something is called."""
+    return at not in _calls(code) and any(first <= at <= last for first, last in _loops(code))
 
 
 @functools.cache

@@ -237,16 +237,18 @@ def where_of(frame: FrameType | None) -> Where:
     """The line at which a frame is."""
     if frame is None:
         return Where("?", 0, "?")
-    return Where(_named(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+    return Where(named(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
 
 
 @functools.cache
-def _named(file: str) -> str:
-    """As short as it can be told: from our package, or from the working folder."""
-    path = Path(file)
+def named(file: str) -> str:
+    """A file as a person knows it: from its package on, or from the working folder on."""
+    for mark in ("site-packages/", "dist-packages/"):
+        if mark in file:
+            return file.rpartition(mark)[2]
     for root in (Path(velodrome.__file__).resolve().parents[1], Path.cwd()):
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
+        if Path(file).is_relative_to(root):
+            return Path(file).relative_to(root).as_posix()
     return file
 
 
