@@ -180,6 +180,18 @@ def test_what_adds_nothing_to_the_others_is_dropped(monkeypatch: pytest.MonkeyPa
     assert [found.verdict for found in judge.pruned(kept, 0.0, told.append)] == ["kept", "kept"]
 
 
+def test_changes_that_do_not_go_together_end_no_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(first: Setup, second: Setup, **how: Any) -> Any:
+        raise Mistake("side b: minibatch 512 is larger than batch 100")
+
+    monkeypatch.setattr(tuning, "trial", refuse)
+    kept = [Verdict(change(name, 2), "kept", "", trial_of(FASTER)) for name in ("games", "heads")]
+    said: list[str] = []
+    left = Judge(hearts(), 0, 0.01, said.append).pruned(kept, float("inf"), lambda verdict: None)
+    assert [found.verdict for found in left] == ["kept", "kept"]
+    assert "larger than batch" in said[0]
+
+
 def test_without_proof_of_all_the_best_single_change_is_taken() -> None:
     alone = Verdict(change("heads", 2), "kept", "", trial_of(FASTER))
     less = Verdict(change("games", 80), "kept", "", trial_of({"learn.backward": 0.02}))

@@ -74,7 +74,7 @@ class Tuning:
     causes: list[Cause]
     verdicts: list[Verdict] = field(default_factory=list)
     together: Verdict | None = None
-    """All kept changes as one; None where none was kept."""
+    """All kept changes as one; None where fewer than two were kept."""
     spent_s: float = 0.0
     interrupted: bool = False
 
@@ -239,10 +239,14 @@ class Judge:
             if until - time.monotonic() < self.least_s:
                 break
             without = patched(self.setup, joined(others).patch)
-            beside = trial(
-                without, patched(without, found.change.patch), budget_s=min(LONGEST_S, until - time.monotonic()),
-                seed=self.seed, until_clear=True,
-            )  # fmt: skip
+            try:
+                beside = trial(
+                    without, patched(without, found.change.patch), budget_s=min(LONGEST_S, until - time.monotonic()),
+                    seed=self.seed, until_clear=True,
+                )  # fmt: skip
+            except Mistake as mistake:  # they do not go together, which is looked at when all are
+                self.say(f"{found.change.says} beside the others: {mistake}")
+                continue
             self.say(f"{found.change.says} beside the others: {beside.verdict}, {beside.ratio:.3f}")
             if beside.verdict in ("no difference", "slower"):
                 dropped = replace(found, verdict="rejected", why=f"{beside.verdict} beside the other changes")
