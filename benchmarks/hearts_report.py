@@ -19,7 +19,7 @@ import torch
 from common import RESULTS, Disturbance, keep
 from velodrome.meter.card import card
 from velodrome.nets import make_net
-from velodrome.proof.changes import Change, patched
+from velodrome.proof.changes import Change
 from velodrome.proof.knobs import kind_of
 from velodrome.proof.processes import Setup
 from velodrome.proof.tune import Judge, Verdict, measured
@@ -124,8 +124,9 @@ def main(trial_s: float, guard_s: float) -> None:
             with LINES.open("a") as lines:
                 lines.write(json.dumps(rows[-1]) + "\n")
             print(name, rows[-1]["verdict"], rows[-1]["speedup"], file=sys.stderr, flush=True)
-    before = patched(baseline(), {})
-    keep("hearts_report", rows, bottlenecks=bottlenecks(), settings=before.settings, trial_s=trial_s, guard_s=guard_s)
+    keep(
+        "hearts_report", rows, bottlenecks=bottlenecks(), settings=baseline().settings, trial_s=trial_s, guard_s=guard_s
+    )
     LINES.unlink()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import velodrome
 from velodrome.mistake import Mistake, nearest
+from velodrome.verbs.answer import INTERRUPTED
 from velodrome.verbs.scripts import without_script
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ VERBS = {
     "report": "write the report of a run as one page",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""
-MISTAKEN, INTERRUPTED = 2, 130
+MISTAKEN = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -321,17 +321,8 @@ def observe(*what: Any, cards: int = MOST_CARDS, causes: bool = True) -> Watched
 
 def document(watched: Watched) -> dict[str, Any]:
     """The budget and what goes with it, as `velodrome profile` has it."""
-    budget = watched.budget()
-    account = budget.to_json()
     return {
-        "wall_s": budget.wall_s,
-        "phases": account["phases"],
-        "parents": account["parents"],
-        "tracks": account["tracks"],
-        "unaccounted": budget.unaccounted_share,
-        "unaccounted_s": budget.unaccounted,
-        "overhead": budget.overhead_share,
-        "overhead_s": budget.overhead,
+        **watched.budget().to_profile(),
         "throughput": watched.throughput(),
         "counts": watched.counts(),
         "lines": [{"file": named(each.file), "line": each.line, "share": each.share} for each in watched.lines()],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import resource
 import time
 from types import FrameType
 
@@ -17,10 +15,10 @@ from velodrome.edge.lines import own_frame
 from velodrome.edge.watch import Here
 from velodrome.meter.budget import Budget
 from velodrome.meter.hot import Hot
-from velodrome.meter.machine import machine
+from velodrome.meter.machine import cores, dispatch_us
 from velodrome.meter.operations import Operations, Site, Where, named
 from velodrome.proof.causes import Cause, find
-from velodrome.proof.evidence import Evidence, NetFacts, fault_us
+from velodrome.proof.evidence import Evidence, NetFacts, fault_us, usage
 
 AFTER_NS, LONGEST_NS = 2_000_000_000, 500_000_000
 """Of training that comes before, and of what is recorded of learning, and of acting."""
@@ -50,7 +48,7 @@ class Sample:
         self._wanted = [True, False]
         """Whether what is wanted next is learning: first that, then acting."""
         self._acted = self._plays = False
-        self._at_first = self._usage()
+        self._at_first = usage()
         self.counted: dict[str, int] = {STEP: 0, OPTIMIZE: 0}
         """Steps and updates that were recorded."""
         self.game_steps = 0
@@ -78,7 +76,7 @@ class Sample:
     def _moved(self, updated: bool) -> None:
         """After each step and each update of the real account, until all is recorded."""
         if not self._first:
-            self._first, self._at_first = time.perf_counter_ns(), self._usage()
+            self._first, self._at_first = time.perf_counter_ns(), usage()
         begins = updated == self._wanted[0] and (self._acted or not updated or not self._plays)
         self._plays |= not updated
         self._acted = not updated
@@ -126,7 +124,7 @@ class Sample:
         phases[FORWARD] = phases.get(FORWARD, 0.0) + phases.pop(LOSS, 0.0)
         trained_s = sum(budget.spans[family].ns for family in (ACTING, LEARNING) if family in budget.spans) / 1e9
         counts = {name: round(spent.samples / iterations) for name, spent in budget.spans.items()}
-        cpu_s, faults, seconds = (now - then for now, then in zip(self._usage(), self._at_first, strict=True))
+        cpu_s, faults, seconds = (now - then for now, then in zip(usage(), self._at_first, strict=True))
         return Evidence(
             iteration_s=trained_s / iterations,
             phases=phases | {"unaccounted": budget.unaccounted / iterations},
@@ -137,11 +135,11 @@ class Sample:
             nets=nets,
             constant_inputs=0.0,
             threads=torch.get_num_threads(),
-            cores=machine().cores,
+            cores=cores(),
             busy_cores=cpu_s / max(seconds, 1e-9),
             faults=round(faults / iterations),
             fault_us=fault_us(),
-            dispatch_us=_dispatch_us(),
+            dispatch_us=dispatch_us(),
             matmul_precision=torch.get_float32_matmul_precision(),
             tracks=len(budget.tracks),
         )
@@ -155,19 +153,9 @@ class Sample:
         counted = {name: max(round(getattr(site, name) * times), getattr(site, name) > 0) for name in COUNTS}
         return dataclasses.replace(site, **counted, **{name: getattr(site, name) * times for name in SECONDS})
 
-    @staticmethod
-    def _usage() -> tuple[float, int, float]:
-        times = os.times()
-        return times.user + times.system, resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
-
 
 COUNTS = ("count", "recorded", "repeated", "same_rows", "of_softmax")
 SECONDS = ("seconds", "repeated_s", "same_rows_s")
-
-
-def _dispatch_us() -> float:
-    processor = machine().processor("cpu", 1)
-    return processor.dispatch_us if processor is not None else 1.0
 
 
 def shown(cause: Cause) -> str:

@@ -14,6 +14,11 @@ Player = Policy | Trainer | str
 """A policy, a trainer (as it now stands), or a bot of the game by name; "random" can play every game."""
 
 
+def rival_of(spec: Spec) -> str | None:
+    """The last and strongest of a game's bots; nobody where there is one seat, or no bot but the random one."""
+    return None if spec.seats == 1 or set(spec.bots) <= {"random"} else spec.bots[-1]
+
+
 class Seated:
     """A player at the tables of one game."""
 

@@ -149,6 +149,16 @@ class Budget:
             "tracks": {name: track.to_json() for name, track in self.tracks.items()},
         }
 
+    def to_profile(self) -> dict[str, Any]:
+        """The rows and totals that `velodrome profile` answers with."""
+        account = self.to_json()
+        return {name: account[name] for name in ("wall_s", "phases", "parents", "tracks")} | {
+            "unaccounted": self.unaccounted_share,
+            "unaccounted_s": self.unaccounted,
+            "overhead": self.overhead_share,
+            "overhead_s": self.overhead,
+        }
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Budget:
         """The budget that `to_json` wrote."""

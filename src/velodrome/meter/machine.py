@@ -108,7 +108,7 @@ class Machine:
 def hardware() -> dict[str, Any]:
     """What this machine is, without measuring what it reaches: for records that must not wait."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": _cpu_name(), "cores": _cores(), "memory_gb": round(_memory_gb(), 1), "gpu": gpu, **_versions()}
+    return {"cpu": _cpu_name(), "cores": cores(), "memory_gb": round(_memory_gb(), 1), "gpu": gpu, **_versions()}
 
 
 @functools.cache
@@ -133,7 +133,7 @@ def measure() -> Machine:
     began = time.perf_counter()
     measured = _measure()
     others_s = _seconds_of_others() - others_s
-    share = others_s / (time.perf_counter() - began) / _cores()
+    share = others_s / (time.perf_counter() - began) / cores()
     return dataclasses.replace(measured, disturbed=min(max(share, 0.0), 1.0))
 
 
@@ -162,9 +162,9 @@ def _best_processor(one: Processor, other: Processor) -> Processor:
 
 
 def _measure() -> Machine:
-    counts = sorted({1, _cores()})
+    counts = sorted({1, cores()})
     return Machine(
-        cores=_cores(),
+        cores=cores(),
         instructions=torch.backends.cpu.get_cpu_capability(),
         versions=_versions(),
         cpu={threads: _measure_cpu(threads) for threads in counts},
@@ -187,7 +187,7 @@ def _seconds_of_others() -> float:
 
 def _key() -> str:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    facts = [EDITION, _cpu_name(), _cores(), round(_memory_gb()), _versions(), gpu]
+    facts = [EDITION, _cpu_name(), cores(), round(_memory_gb()), _versions(), gpu]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -212,7 +212,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "numba", "numpy")}
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -227,6 +228,12 @@ def _cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def dispatch_us() -> float:
+    """What a torch operation costs on the CPU however little it does."""
+    processor = machine().processor("cpu", 1)
+    return processor.dispatch_us if processor is not None else 1.0
 
 
 def _measure_cpu(threads: int) -> Processor:

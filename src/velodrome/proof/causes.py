@@ -9,7 +9,7 @@ from typing import Any
 
 from velodrome.meter.hot import Hot
 from velodrome.meter.operations import Site, Where, reads
-from velodrome.proof.evidence import Evidence
+from velodrome.proof.evidence import WAITING, Evidence
 
 LEAST = 0.02
 """A cause that costs less than this part of an iteration is not worth a trial."""
@@ -29,7 +29,6 @@ _VIEWS = (
     "unsqueeze",
     "expand",
 )
-WAITING = ("wait", "sync")
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 _CONVOLUTIONS = ("convolution", "convolution_backward")
 _SMALL_CALL = 2.0

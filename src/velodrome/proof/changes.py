@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from velodrome.mistake import Mistake
@@ -34,7 +34,7 @@ class Change:
     cause: str = ""
     predicted: float = 0.0
     """The part of an iteration that it should save."""
-    touches: tuple[str, ...] = field(default=("",))
+    touches: tuple[str, ...] = ("",)
     """The phases that may move, by how their names begin."""
 
     @property

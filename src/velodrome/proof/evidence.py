@@ -19,13 +19,15 @@ from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.budget import Budget
 from velodrome.meter.clock import Clock
 from velodrome.meter.hot import Hot, HotLines
-from velodrome.meter.machine import machine
+from velodrome.meter.machine import cores, dispatch_us
 from velodrome.meter.operations import Operations, Site, Where
 from velodrome.meter.tensors import Inputs, mapped, named_tensors
 from velodrome.meter.weights import silent_weights
 
 PLAIN, PLAIN_S = 5, 2.0
 """Iterations that are only timed, and for how long."""
+WAITING = ("wait", "sync")
+"""Phases in which nothing is done."""
 _PAGES = 8192
 """Touched to learn what a page fault costs."""
 
@@ -120,9 +122,9 @@ def gather(trainer: Trainer, clock: Clock) -> Evidence:
         nets=[_facts(name, net, calls.get(name, [])) for name, net in trainer.nets.items()],
         constant_inputs=_constant([inputs for given in calls.values() for inputs in given]),
         threads=seen.threads,
-        cores=machine().cores,
+        cores=cores(),
         fault_us=fault_us(),
-        dispatch_us=_dispatch_us(),
+        dispatch_us=dispatch_us(),
         matmul_precision=torch.get_float32_matmul_precision(),
     )
 
@@ -130,19 +132,19 @@ def gather(trainer: Trainer, clock: Clock) -> Evidence:
 def _plain(trainer: Trainer, clock: Clock) -> dict[str, Any]:
     """What timing alone shows."""
     clock.lap()
-    budget, counts, count, began = Budget(), Counts(), 0, time.perf_counter()
-    faults, cpu_s = _faults(), _cpu_s()
-    while count < PLAIN and (count == 0 or time.perf_counter() - began < PLAIN_S):
+    budget, counts, count, before = Budget(), Counts(), 0, usage()
+    while count < PLAIN and (count == 0 or budget.wall_s < PLAIN_S):
         counts += trainer.iterate(clock).counts
         budget += clock.lap()
         count += 1
+    cpu_s, faults, seconds = (now - then for now, then in zip(usage(), before, strict=True))
     phases = {phase.name: phase.seconds / count for phase in budget.phases}
     return {
         "iteration_s": budget.wall_s / count,
         "phases": phases | {"unaccounted": budget.unaccounted / count},
         "samples": {name: spent.samples // count for name, spent in budget.spans.items()},
-        "faults": (_faults() - faults) // count,
-        "busy_cores": (_cpu_s() - cpu_s) / (time.perf_counter() - began),
+        "faults": round(faults / count),
+        "busy_cores": cpu_s / seconds,
         "tracks": len(budget.tracks),
         "busy_tracks": [_busy_s(track) / count for track in budget.tracks.values()],
         "decisions": counts.decisions // count,
@@ -152,11 +154,13 @@ def _plain(trainer: Trainer, clock: Clock) -> dict[str, Any]:
 
 def _busy_s(track: Budget) -> float:
     """Of a worker: all that it timed but waiting."""
-    return sum(phase.seconds for phase in track.phases if phase.name not in ("wait", "sync"))
+    return sum(phase.seconds for phase in track.phases if phase.name not in WAITING)
 
 
-def _faults() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def usage() -> tuple[float, int, float]:
+    """CPU seconds and page faults of this process, and the time, to take differences of."""
+    times = os.times()
+    return times.user + times.system, resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
 
 
 def _hot_lines(work: Callable[[], object], clock: Clock, at_least_s: float) -> list[Hot]:
@@ -226,16 +230,6 @@ def fault_us() -> float:
     again = time.perf_counter() - began
     memory.close()
     return max(touched - again, 0.0) / _PAGES * 1e6
-
-
-def _dispatch_us() -> float:
-    processor = machine().processor("cpu", 1)
-    return processor.dispatch_us if processor else 1.0
-
-
-def _cpu_s() -> float:
-    times = os.times()
-    return times.user + times.system
 
 
 def _site(document: Mapping[str, Any]) -> Site:

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from velodrome.meter.machine import cores
 from velodrome.meter.statistics import mean
 from velodrome.mistake import Mistake
-from velodrome.proof.processes import Process, Setup, at_work, cores
+from velodrome.proof.processes import Process, Setup, at_work
 from velodrome.proof.trial import LABELS, Pair
 
 Kind = Literal["exact", "numeric", "algorithmic"]
@@ -59,7 +60,7 @@ class Guard:
 def same_learning(pairs: Sequence[Pair], declared: Kind) -> Guard:
     """What the trial itself shows of a change that is said to be of that kind."""
     if all(len(set(pair.weights)) == 1 for pair in pairs):
-        most = max(pair.iterations for pair in pairs) + 2
+        most = max(pair.warm_up + pair.iterations for pair in pairs)
         return Guard("exact", "passed", f"equal weights after up to {most} iterations from {len(pairs)} seeds")
     if declared == "algorithmic":
         return Guard("algorithmic", "unproven", "it learns in another way, and its skill was not compared")

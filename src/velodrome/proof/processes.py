@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -96,8 +95,3 @@ def at_work(setups: Sequence[tuple[str, Setup]], seed: int) -> Iterator[list[Pro
     finally:
         for process in begun:
             process.end()
-
-
-def cores() -> int:
-    """How many there are for us."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import torch
 
 from velodrome.learn.evaluate import evaluate
-from velodrome.learn.players import Player
+from velodrome.learn.players import Player, rival_of
 from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.clock import Clock
 from velodrome.meter.memory import peak_memory_mb
@@ -56,14 +56,13 @@ class Side:
             "budget": budget.to_json(),
             "counts": asdict(counts),
             "metrics": metrics,
-            "memory_mb": peak_memory_mb(),
         }
 
     def train(self, seconds: float) -> dict[str, Any]:
         """Iterations until so much time is spent."""
-        counts, iterations, began = Counts(), 0, time.perf_counter()
+        counts, iterations, began, untimed = Counts(), 0, time.perf_counter(), Clock(self.device, enabled=False)
         while time.perf_counter() - began < seconds:
-            counts += self.trainer.iterate(self.clock).counts
+            counts += self.trainer.iterate(untimed).counts
             iterations += 1
         return {"iterations": iterations, "counts": asdict(counts), "seconds": time.perf_counter() - began}
 
@@ -74,15 +73,14 @@ class Side:
         """
         game = self.trainer.game
         hero: Player = player or self.trainer
-        best = next(reversed(game.spec.bots), "random")
-        against = best if game.spec.seats > 1 and best != "random" else None
         return evaluate(
-            hero, game, against, episodes=episodes, seed=self.seed, greedy=player is None, device=self.device
-        ).to_json()
+            hero, game, rival_of(game.spec), episodes=episodes, seed=self.seed, greedy=player is None,
+            device=self.device,
+        ).to_json()  # fmt: skip
 
-    def weights(self) -> dict[str, Any]:
-        """A hash of all of them."""
-        return {"weights": digest(weights_of(self.trainer.nets))}
+    def ending(self) -> dict[str, Any]:
+        """What a side has come to: a hash of all weights, and the most memory that it held."""
+        return {"weights": digest(weights_of(self.trainer.nets)), "memory_mb": peak_memory_mb()}
 
     def evidence(self) -> dict[str, Any]:
         """What causes can be found in."""
@@ -95,7 +93,7 @@ class Side:
             "iterate": self.iterate,
             "train": self.train,
             "score": self.score,
-            "weights": self.weights,
+            "ending": self.ending,
             "evidence": self.evidence,
         }
         return work[given.pop("do")](**given)

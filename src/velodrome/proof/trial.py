@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from velodrome.learn.trainer import Counts
 from velodrome.meter.budget import Budget, phases
-from velodrome.meter.statistics import Ratio, Samples, Verdict, nested_ratio, rank_test
+from velodrome.meter.statistics import Ratio, Samples, Verdict, mean, nested_ratio, rank_test
 from velodrome.proof.processes import Process, Setup, at_work
 
 PAIRS, FEWEST_PAIRS, FEWEST_TURNS = 5, 3, 2
@@ -43,6 +42,8 @@ class Pair:
     weights: list[str] = field(default_factory=list)
     """A hash of each side's, after as many iterations on both."""
     iterations_a_turn: int = 1
+    warm_up: int = 1
+    """Iterations of each side before its first turn."""
 
     @property
     def turns(self) -> int:
@@ -51,7 +52,7 @@ class Pair:
 
     @property
     def iterations(self) -> int:
-        """Of each side, the first and untimed one aside."""
+        """Of each side in its turns."""
         return self.turns * self.iterations_a_turn
 
     def seconds(self, unit: str) -> tuple[Samples, Samples]:
@@ -214,12 +215,14 @@ def _pair(sides: tuple[Setup, Setup], seed: int, until: float) -> Pair:
         pair.first_metrics = [said["metrics"] for said in first]
         warm_s = [said["budget"]["wall_s"] for said in first]
         if max(warm_s) < LONG_S:  # the first one compiles; another tells how long a turn is
+            pair.warm_up += 1
             warm_s = [process.do("iterate")["budget"]["wall_s"] for process in running]
         pair.iterations_a_turn = max(1, math.ceil(TURN_S / max(warm_s)))
         while pair.turns < FEWEST_TURNS or time.monotonic() < until:
             for side in (0, 1) if pair.turns % 2 == 0 else (1, 0):
                 _turn(pair, side, running[side])
-        pair.weights = [process.do("weights")["weights"] for process in running]
+        endings = [process.do("ending") for process in running]
+        pair.weights, pair.memory_mb = ([said[name] for said in endings] for name in ("weights", "memory_mb"))
     return pair
 
 
@@ -227,7 +230,6 @@ def _turn(pair: Pair, side: int, process: Process) -> None:
     said = process.do("iterate", times=pair.iterations_a_turn)
     pair.budgets[side].append(Budget.from_json(said["budget"]))
     pair.counts[side].append(Counts(**said["counts"]))
-    pair.memory_mb[side] = said["memory_mb"]
 
 
 def judged(pairs: list[Pair], spent_s: float, precision: float = MARGIN) -> Trial:
@@ -276,10 +278,8 @@ def _moves(pairs: list[Pair], unit: str) -> list[Moved]:
     moves = []
     for name in names:
         first, second = (np.array([both[side].get(name, 0.0) for both in by_pair]) for side in (0, 1))
-        change = (second - first) / whole
-        reach = _reach(change)
-        centre = float(change.mean())
-        moves.append(Moved(name, (float(first.mean()), float(second.mean())), centre, (centre - reach, centre + reach)))
+        change = mean((second - first) / whole)
+        moves.append(Moved(name, (float(first.mean()), float(second.mean())), change.mean, change.interval))
     return sorted(moves, key=lambda phase: -abs(phase.change))
 
 
@@ -287,7 +287,3 @@ def _for_a_unit(pair: Pair, side: int, unit: str) -> dict[str, float]:
     """Seconds of each phase for a unit of work, in the median over turns."""
     units = pair._units(pair.counts[side], unit)
     return {name: float(np.median(samples)) / units for name, samples in phases(pair.budgets[side]).items()}
-
-
-def _reach(samples: Samples) -> float:
-    return float(samples.std(ddof=1) / math.sqrt(len(samples)) * stats.t.ppf(0.975, len(samples) - 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -27,6 +25,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.nets import make_net
 from velodrome.runs.run import Config, Run
 from velodrome.show.story import flat
+from velodrome.show.tables import plain_text
 from velodrome.show.words import amount, listed, share, short, size
 
 Net = tuple[nn.Module, tuple[Any, ...]]
@@ -147,7 +146,7 @@ def _side_by_side(cards: Sequence[Card]) -> str:
         trained = [short(one.train_us.p50 / 1e6) if one.train_us else "-" for one in found]
         table.add_row(f"forward and backward, batch {latency.batch}", *trained)
         table.add_row("  of the ceiling, forward", *(share(one.ceiling_share) for one in found))
-    return _plain(table)
+    return plain_text(table)
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------
@@ -239,7 +238,7 @@ def _told(folders: Sequence[Path], document: dict[str, Any]) -> str:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
         interval = "" if row["interval"] is None else f"{row['interval'][0]:.3f} to {row['interval'][1]:.3f}"
         table.add_row(row["name"], *(short(seconds) for seconds in row["seconds"]), ratio, interval, row["verdict"])
-    return f"{_plain(table)}\n\n{_sentence(document)}\n{_differences(document['differs'])}"
+    return f"{plain_text(table)}\n\n{_sentence(document)}\n{_differences(document['differs'])}"
 
 
 def _differences(differs: list[dict[str, Any]]) -> str:
@@ -262,11 +261,3 @@ def _sentence(document: dict[str, Any]) -> str:
     ]
     found = f"An iteration of the second run: {whole['verdict']}, {whole['ratio']:.2f} times the first's time."
     return found + (f" Beyond noise: {listed(parts)}." if parts else " No phase moved beyond noise.")
-
-
-def _plain(table: Table) -> str:
-    """The table as text without control characters, as wide as it needs to be."""
-    console = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
-    console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines())

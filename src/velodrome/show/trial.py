@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
-from rich.console import Console
 from rich.table import Table
 
 from velodrome.proof.guard import Guard
 from velodrome.proof.trial import MARGIN, Trial
+from velodrome.show.tables import plain_text
 from velodrome.show.words import duration, listed, share, short
 
 _FEWEST_SHOWN, _SHOWN_SHARE = 5, 0.005
@@ -80,10 +77,6 @@ def _table(found: Trial) -> str:
         table.add_row(
             phase.name, *map(short, phase.seconds), f"{phase.change:+.1%}", f"{low:+.1%} to {high:+.1%}", within
         )
-    console = Console(file=io.StringIO(), width=160, color_system=None, force_terminal=False)
-    console.print(table)
-    text: Any = console.file
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join(
-        [*lines, f'("no difference" is an interval inside {share(MARGIN)}; changes are shares of a\'s time)']
+    return (
+        f'{plain_text(table)}\n("no difference" is an interval inside {share(MARGIN)}; changes are shares of a\'s time)'
     )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C has ended."""
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -67,12 +67,15 @@ def parse_with_file(verb: str, own: type[Own], arguments: Sequence[str], recipe:
     return found, settings
 
 
-def seconds_of(flag: str, length: str) -> float:
+def seconds_of(flag: str, length: str, above_zero: bool = False) -> float:
     """A length of time as people write it: 90, 90s, 10m, 1h."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|m|min|h|)", length.strip())
     if not found:
         raise Mistake(f"{flag} {length!r} is no length of time; write 90s, 10m or 1h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
+    if above_zero and not seconds:
+        raise Mistake(f"{flag} {length}: it takes more than 0")
+    return seconds
 
 
 def _unprefixed(kind: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velodrome.games.game import Game
-from velodrome.learn.players import Player, eyes_of
+from velodrome.learn.players import Player, eyes_of, rival_of
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.restore import restore
 from velodrome.runs.run import Run
@@ -28,11 +28,10 @@ def opponent(name: str | None, game: Game, device: str) -> Opponent:
     """The opponent of that name; without one, the last and strongest of the game's bots. Where there is no bot but the
     random one, as in other people's environments, the agent has all seats."""
     spec = game.spec
-    if name == NOBODY or (name is None and (spec.seats == 1 or spec.bots == ("random",))):
+    name = (rival_of(spec) or NOBODY) if name is None else name
+    if name == NOBODY:
         return Opponent(NOBODY, None)
     bots = dict.fromkeys([*spec.bots, "random"])
-    if name is None:
-        return Opponent(spec.bots[-1], spec.bots[-1])
     if name in bots:
         return Opponent(name, name)
     if Run(Path(name)).exists:

@@ -142,19 +142,11 @@ def _refuse_bad_flags(flags: Profile) -> None:
 def _document(recipe: str, flags: Profile, measured: Measured) -> dict[str, Any]:
     budget, plain_s = measured.budget, sum(measured.plain_s)
     p50, p95 = np.quantile(measured.plain_s, [0.5, 0.95]).tolist()
-    account = budget.to_json()
     rates = {f"{unit}_per_s": count / plain_s for unit, count in asdict(measured.counts).items()}
     return {
         "recipe": recipe,
         "iterations": flags.iterations,
-        "wall_s": budget.wall_s,
-        "phases": account["phases"],
-        "parents": account["parents"],
-        "tracks": account["tracks"],
-        "unaccounted": budget.unaccounted_share,
-        "unaccounted_s": budget.unaccounted,
-        "overhead": budget.overhead_share,
-        "overhead_s": budget.overhead,
+        **budget.to_profile(),
         "throughput": rates | {"iterations_per_s": len(measured.plain_s) / plain_s},
         "plain": {"wall_s": plain_s, "iteration_s": {"p50": p50, "p95": p95}},
         "warm_up": {"iterations": flags.warm_up, "wall_s": measured.warm_up_s},

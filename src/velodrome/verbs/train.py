@@ -13,7 +13,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import find
 from velodrome.runs.files import new_folder
 from velodrome.runs.run import Config, Run
-from velodrome.verbs.answer import Answer
+from velodrome.verbs.answer import INTERRUPTED, Answer
 from velodrome.verbs.flags import Count, Folder, Name, Seconds, parse, parse_with_file, refuse_below, subject
 from velodrome.verbs.job import Job
 from velodrome.verbs.seeds import train_seeds
@@ -108,6 +108,6 @@ def _answer(folder: Path, config: Config, trained: Trained) -> Answer:
     quoted = shlex.quote(str(folder))
     if trained.stopped_by.startswith("SIG"):
         again = f"velodrome train {shlex.quote(config.recipe)} --run {quoted} --resume"
-        code = 130 if trained.stopped_by == "SIGINT" else 143
+        code = INTERRUPTED if trained.stopped_by == "SIGINT" else 143
         return Answer(document, f"stopped and saved: {done}; go on with\n  {again}", code)
     return Answer(document, f"{config.recipe}: {done}\nrun: {folder}\nnext: velodrome evaluate {quoted}")

@@ -60,9 +60,8 @@ def trial(arguments: Sequence[str]) -> Answer:
     name, rest = subject("trial", "RECIPE", arguments)
     flags = parse(f"trial {name or 'RECIPE'}", Trial, list(_joined(rest)))
     refuse_below(flags, precision=0.001, seed=0)
-    budget_s, guard_s = seconds_of("--budget", flags.budget), seconds_of("--guard-budget", flags.guard_budget)
-    if not budget_s:
-        raise Mistake("--budget 0: it takes more than 0")
+    budget_s = seconds_of("--budget", flags.budget, above_zero=True)
+    guard_s = seconds_of("--guard-budget", flags.guard_budget)
     with callers_mistake():
         recipe = find(name)
     refuse_missing_device(flags.device)

@@ -19,10 +19,8 @@ from velodrome.runs.files import as_line, new_folder, plain, writing_to
 from velodrome.runs.settings import settings_from_json, settings_to_json
 from velodrome.show.progress import progress
 from velodrome.show.tuning import as_document, sentences, write_pages
-from velodrome.verbs.answer import Answer
+from velodrome.verbs.answer import INTERRUPTED, Answer
 from velodrome.verbs.flags import Count, Folder, Length, parse, parse_with_file, refuse_below, seconds_of, subject
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,8 @@ def tune(arguments: Sequence[str]) -> Answer:
     flags, settings = parse_with_file(f"tune {name}", Tune, rest, recipe)
     refuse_below(flags, seed=0, threads=1)
     refuse_missing_device(flags.device)
-    budget_s, guard_s = seconds_of("--budget", flags.budget), seconds_of("--guard-budget", flags.guard_budget)
-    if not budget_s:
-        raise Mistake("--budget 0: it takes more than 0")
+    budget_s = seconds_of("--budget", flags.budget, above_zero=True)
+    guard_s = seconds_of("--guard-budget", flags.guard_budget)
     folder = flags.into or new_folder(Path("tuned"), recipe.name)
     if (folder / "tuned.json").exists():
         raise Mistake(f"{folder} holds a tuning already; choose another --into")
