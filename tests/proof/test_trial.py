@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from velodrome.meter.statistics import nested_ratio
 from velodrome.mistake import Mistake
 from velodrome.proof.guard import compare_skill, same_learning
 from velodrome.proof.guard import judged as judged_skill
-from velodrome.proof.processes import Process, Setup
+from velodrome.proof.processes import Process, Setup, at_work
 from velodrome.proof.trial import MARGIN
 from velodrome.show.trial import told
 
@@ -25,7 +27,8 @@ SLOWER = {"learn.backward": PHASES["learn.backward"] + 0.05 * sum(PHASES.values(
 
 
 @pytest.mark.parametrize(
-    ("pairs", "turns", "spread", "between"), [(3, 4, 0.02, 0.01), (5, 10, 0.02, 0.0), (4, 5, 0.0, 0.02)]
+    ("pairs", "turns", "spread", "between"),
+    [(3, 4, 0.02, 0.01), (5, 10, 0.02, 0.0), (10, 4, 0.02, 0.01), (4, 5, 0.0, 0.02)],
 )
 def test_the_interval_over_pairs_holds_the_truth_as_often_as_it_says(
     pairs: int, turns: int, spread: float, between: float
@@ -148,6 +151,26 @@ def test_a_side_that_cannot_be_built_says_why_in_one_line() -> None:
             process.told()
     finally:
         process.end()
+
+
+def test_a_side_that_is_killed_says_so_and_the_next_one_is_well() -> None:
+    with at_work([("a", Setup(TOY, {}))], 0) as (process,):
+        os.kill(process._pid, signal.SIGKILL)
+        with pytest.raises(Mistake, match="side a ended with exit code -9"):
+            process.do("iterate")
+    with at_work([("a", Setup(TOY, {})), ("b", Setup(TOY, {}))], 0) as running:
+        first, second = (process.do("iterate")["metrics"] for process in running)
+    assert first == second
+
+
+def test_sides_see_the_folder_and_the_environment_of_whoever_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("raise RuntimeError(__import__('os').environ['MINE'])")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINE", "as it is set now")
+    with pytest.raises(Mistake, match="as it is set now"), at_work([("a", Setup("mine.py:made", {}))], 0):
+        pass
 
 
 def test_too_little_time_for_skill_is_said_before_it_is_spent() -> None:

@@ -1,21 +1,28 @@
 """One side of a trial: a process of its own that builds a trainer and then does what it is asked to.
 
-It reads a JSON document a line and answers each with a line: an iteration with its budget, the score, a hash of all
-weights. It ends when nobody can ask any more.
+It reads a JSON document a line and answers each with a line: first what to build, then an iteration with its budget,
+the score, a hash of all weights. It ends when nobody can ask any more.
+
+Run as a program this is the nursery of such processes: all that it does is to import, to fork and to tell how what it
+has forked came to end.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
-import signal
+import random
+import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import torch
+from numba.core.registry import cpu_target
 
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.players import Player, rival_of
@@ -30,6 +37,10 @@ from velodrome.runs.checkpoint import digest, weights_of
 from velodrome.runs.settings import settings_from_json
 
 MISTAKEN = "mistaken"
+STANDARD = 3
+"""Files: what it is asked, what it answers, what else it says."""
+SHIFTS = 256
+"""Places where a side's memory may begin: forked processes would all have it where the first one has."""
 
 
 class Side:
@@ -99,19 +110,55 @@ class Side:
         return work[given.pop("do")](**given)
 
 
-def main() -> None:
-    """Build, and answer until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is not an answer
+def main(asks: socket.socket) -> None:
+    """Fork a side, or wait for one to end, until nobody asks any more."""
+    cpu_target.target_context.refresh()  # it imports what every kernel needs, which Numba puts off until the first
+    while True:
+        asked, files, _, _ = socket.recv_fds(asks, 64, STANDARD)
+        if not asked:
+            return
+        if files:
+            answer = os.fork()
+            if answer == 0:
+                asks.close()
+                _become(files)
+        else:
+            answer = os.waitstatus_to_exitcode(os.waitpid(int(asked), 0)[1])
+        for file in files:
+            os.close(file)
+        asks.sendall(f"{answer}\n".encode())
+
+
+def _become(files: list[int]) -> NoReturn:
+    """Be a side with these as its standard files, to the end."""
+    code = 1
     try:
-        side = Side(**json.loads(sys.argv[1]))
+        for standard, file in enumerate(files):
+            os.dup2(file, standard)
+            os.close(file)
+        with os.fdopen(os.dup(0)) as asked, os.fdopen(os.dup(1), "w") as answers:
+            os.dup2(2, 1)  # what libraries print is not an answer
+            _serve(asked, answers)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _serve(asked: TextIO, answers: TextIO) -> None:
+    shift = [mmap.mmap(-1, mmap.PAGESIZE * random.randint(1, SHIFTS)), bytearray(16 * random.randint(1, SHIFTS))]
+    try:
+        side = Side(**json.loads(asked.readline()))
     except Mistake as mistake:
         _say(answers, {MISTAKEN: str(mistake)})
         return
     _say(answers, {"ready": True})
-    for line in sys.stdin:
+    for line in asked:
         _say(answers, side.answer(json.loads(line)))
+    del shift
 
 
 def _say(answers: TextIO, said: Mapping[str, Any]) -> None:
@@ -120,4 +167,5 @@ def _say(answers: TextIO, said: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with socket.socket(fileno=int(sys.argv[1])) as given:
+        main(given)

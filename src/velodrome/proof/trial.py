@@ -20,7 +20,7 @@ from velodrome.meter.budget import Budget, phases
 from velodrome.meter.statistics import Ratio, Samples, Verdict, mean, nested_ratio, rank_test
 from velodrome.proof.processes import Process, Setup, at_work
 
-PAIRS, FEWEST_PAIRS, FEWEST_TURNS = 5, 3, 2
+PAIRS, FEWEST_PAIRS, FEWEST_TURNS = 10, 3, 2
 MARGIN = 0.03
 """Intervals that lie inside this are a finding too: no difference."""
 TURN_S = 0.25
@@ -207,7 +207,8 @@ def trial(
 
 
 def _pair(sides: tuple[Setup, Setup], seed: int, until: float) -> Pair:
-    pair = Pair()
+    """At work until then, and at least as long as it took to get to work."""
+    pair, began = Pair(), time.monotonic()
     with at_work(list(zip(LABELS, sides, strict=True)), seed) as running:
         for process in running:
             process.ask("iterate")
@@ -218,6 +219,7 @@ def _pair(sides: tuple[Setup, Setup], seed: int, until: float) -> Pair:
             pair.warm_up += 1
             warm_s = [process.do("iterate")["budget"]["wall_s"] for process in running]
         pair.iterations_a_turn = max(1, math.ceil(TURN_S / max(warm_s)))
+        until = max(until, 2 * time.monotonic() - began)
         while pair.turns < FEWEST_TURNS or time.monotonic() < until:
             for side in (0, 1) if pair.turns % 2 == 0 else (1, 0):
                 _turn(pair, side, running[side])

@@ -19,7 +19,7 @@ from velodrome.recipes.recipe import find as find_recipe
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
 TOGETHER = 0.35
 """The part of the budget for kept changes beside each other and together."""
-START_S = 2.5
+START_S = 1.0
 """What it takes to start a process, about."""
 LONGEST_S = 60.0
 """Of one trial."""
