@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -57,8 +56,9 @@ def busy_s() -> float:
 
 
 def own_s() -> float:
-    """CPU seconds of this process and of those that it has waited for."""
-    return sum(os.times()[:4])
+    """CPU seconds of this process and of all below it, those that have ended, too."""
+    own = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in (own, *own.children(recursive=True)))
 
 
 class Disturbance:
