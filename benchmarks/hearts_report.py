@@ -1,17 +1,18 @@
 """What the report on Hearts by self-play advises, each advice tried and judged by name. results/hearts_report.json.
 
 The recipe is hearts-attention with the report's net, batch, minibatch and epochs, in one lane. Each advice is a trial
-beside it, and where it is faster, both sides train for as long from several seeds, on a core each. Then what
-the report says is slow is measured. Interrupted, it goes on where it stopped.
+beside it. The recipe and those that are faster by learning in another way are then trained for as long, from several
+seeds, a core each, and play. Last, what the report says is slow is measured. Interrupted, it goes on where it stopped.
 
-python benchmarks/hearts_report.py [SECONDS OF A TRIAL] [SECONDS OF COMPARING SKILL]
+python benchmarks/hearts_report.py [SECONDS OF A TRIAL] [SECONDS OF TRAINING]
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ import torch
 from common import RESULTS, Disturbance, keep
 from velodrome.meter.card import card
 from velodrome.nets import make_net
-from velodrome.proof.changes import Change
+from velodrome.proof.changes import Change, patched
+from velodrome.proof.guard import SEEDS, fit_together, trained
+from velodrome.proof.guard import judged as guarded
 from velodrome.proof.knobs import kind_of
-from velodrome.proof.processes import Setup
-from velodrome.proof.tune import Judge, Verdict, measured
+from velodrome.proof.processes import Setup, at_work
+from velodrome.proof.tune import GUARDED, Judge, measured
 from velodrome.recipes import find
 from velodrome.runs.settings import settings_to_json
 
@@ -54,42 +57,59 @@ BOTTLENECKS = {
     "heads, of a forward pass": 0.016,
 }
 """What the report says each takes."""
+BASELINE, OPEN, EPISODES = "as it is", "faster, skill unproven", 1000
 LINES = RESULTS / "hearts_report.lines.jsonl"
+"""Every trial and every training that is done; the record is made of them when all are."""
 
 
-def baseline() -> Setup:
-    """The recipe as it is."""
-    return Setup("hearts-attention", settings_to_json(find("hearts-attention").settings(lanes=1)), threads=1)
+def setup(name: str) -> Setup:
+    """The recipe with one advice, or as it is."""
+    before = Setup("hearts-attention", settings_to_json(find("hearts-attention").settings(lanes=1)), threads=1)
+    return patched(before, ADVICE[name][1]) if name in ADVICE else before
 
 
-def tried(name: str, trial_s: float, guard_s: float) -> dict[str, Any]:
-    """One advice, judged."""
+def tried(name: str, trial_s: float) -> dict[str, Any]:
+    """How fast it is with one advice."""
     promise, patch = ADVICE[name]
-    before, others = baseline(), Disturbance()
-    judge = Judge(before, 0, 0.0, say=lambda text: print(text, file=sys.stderr, flush=True))
-    change = Change(name, patch, {}, kind_of(list(patch)))
-    found = judge.measured(change, trial_s)
-    if found.verdict == "faster, skill unproven" and guard_s:
-        found = judge.with_skill(found, guard_s)
-    return {"advice": name, "promised": promise, **_row(found), "others": others.share()}
-
-
-def _row(found: Verdict) -> dict[str, Any]:
+    found = Judge(setup(BASELINE), 0, 0.0).measured(Change(name, patch, {}, kind_of(list(patch))), trial_s)
     document = found.to_json()
     trial = document.pop("trial", {})
-    return document | {
-        "speedup": 1 / found.ratio,
-        "unit": trial.get("unit"),
-        "pairs": trial.get("pairs"),
-        "iterations": trial.get("iterations"),
-        "memory_mb": trial.get("memory_mb"),
-        "moved": trial.get("moved"),
-    }
+    of_trial = {key: trial.get(key) for key in ("unit", "pairs", "iterations", "memory_mb", "moved")}
+    return {"advice": name, "promised": promise} | document | {"speedup": 1 / found.ratio} | of_trial
+
+
+def learnt(names: Sequence[str], seed: int, train_s: float) -> dict[str, Any]:
+    """What these score after as long a training, side by side where each has one thread."""
+    setups = [setup(name) for name in names]
+    with at_work(list(zip(names, setups, strict=True)), seed) as running:
+        for process in running:
+            process.ask("iterate")
+        for process in running:
+            process.told()
+        trivial = running[0].do("score", episodes=EPISODES, player="random")["score"]
+        return {"seed": seed, "random": trivial} | trained(running, train_s, fit_together(*setups), EPISODES)
+
+
+def judged(row: dict[str, Any], skills: Sequence[Mapping[str, Any]], train_s: float) -> dict[str, Any]:
+    """An advice with the skill that it came to, beside that of the recipe as it is."""
+    if row["verdict"] != OPEN:
+        return row
+    scores = [
+        {"seed": seed, "a": _of_arm(skills, seed, BASELINE), "b": _of_arm(skills, seed, row["advice"])}
+        for seed in range(SEEDS)
+    ]
+    random = statistics.mean(skill["random"] for skill in skills)
+    guard = guarded(scores, {"random": random}, skills[0]["better"], train_s)
+    return row | {"verdict": GUARDED[guard.verdict], "why": guard.says, "guard": guard.to_json()}
+
+
+def _of_arm(skills: Sequence[Mapping[str, Any]], seed: int, name: str) -> Any:
+    return next(skill[name] for skill in skills if skill["seed"] == seed and name in skill)
 
 
 def bottlenecks() -> list[dict[str, Any]]:
     """What the report says is slow, beside what is."""
-    seen = measured(baseline())
+    seen = measured(setup(BASELINE))
     collect, forward = seen.seconds("collect"), seen.seconds("learn.forward") + seen.seconds("collect.infer")
     rest = seen.seconds("learn.backward") + seen.seconds("learn.optimize")
     torch.set_num_threads(1)
@@ -114,22 +134,42 @@ def _of(spent: Mapping[str, float], *words: str) -> float:
     return sum(us for name, us in spent.items() if any(word in name for word in words))
 
 
-def main(trial_s: float, guard_s: float) -> None:
+def rounds(names: Sequence[str]) -> list[list[str]]:
+    """Which train at once: two at a time, and those alone that take several cores themselves."""
+    together = [name for name in names if fit_together(setup(name))]
+    pairs = [together[first : first + 2] for first in range(0, len(together), 2)]
+    return pairs + [[name] for name in names if name not in together]
+
+
+def main(trial_s: float, train_s: float) -> None:
     """Go on until every advice is judged."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
+    lines = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
+
+    def done(row: dict[str, Any]) -> None:
+        lines.append(row)
+        with LINES.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row)[:300], file=sys.stderr, flush=True)
+
     for name in ADVICE:
-        if all(row["advice"] != name for row in rows):
-            rows.append(tried(name, trial_s, guard_s))
-            with LINES.open("a") as lines:
-                lines.write(json.dumps(rows[-1]) + "\n")
-            print(name, rows[-1]["verdict"], rows[-1]["speedup"], file=sys.stderr, flush=True)
+        if all(row.get("advice") != name for row in lines):
+            others = Disturbance()
+            done(tried(name, trial_s) | {"others": others.share()})
+    advised = [row for row in lines if "advice" in row]
+    arms = [BASELINE, *(row["advice"] for row in advised if row["verdict"] == OPEN)]
+    for seed in range(SEEDS):
+        for names in rounds(arms):
+            if not any(row.get("seed") == seed and names[0] in row for row in lines):
+                done(learnt(names, seed, train_s))
+    skills = [row for row in lines if "seed" in row]
     keep(
-        "hearts_report", rows, bottlenecks=bottlenecks(), settings=baseline().settings, trial_s=trial_s, guard_s=guard_s
-    )
+        "hearts_report", [judged(row, skills, train_s) for row in advised],
+        bottlenecks=bottlenecks(), settings=setup(BASELINE).settings, trial_s=trial_s, train_s=train_s,
+    )  # fmt: skip
     LINES.unlink()
 
 
 if __name__ == "__main__":
     given = [float(argument) for argument in sys.argv[1:]]
-    main(given[0] if given else 120.0, given[1] if len(given) > 1 else 420.0)
+    main(given[0] if given else 120.0, given[1] if len(given) > 1 else 240.0)

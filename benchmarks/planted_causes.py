@@ -1,8 +1,9 @@
 """Whether tuning finds what is planted in the recipes of planted/ and leaves clean ones: results/planted_causes.json.
 
 A planted inefficiency counts as found if its cause was named and its setting mended and kept. Every other change that
-was kept is measured again, in a longer trial with all else as tuned: it is false unless it is faster there too.
-Interrupted, this goes on with the next recipe; the record is made of all rows whenever one is added.
+was kept is measured again, in a longer trial with all else as tuned and, if it learns in another way, by its skill from
+seeds that were not used before: it is false unless it is faster there too, or if it is worse.
+Interrupted, this goes on where it stopped; the record is made of all rows at the end.
 
 python benchmarks/planted_causes.py [RECIPE ...] [--budget SECONDS] [--guard-budget SECONDS] [--again]
 """
@@ -19,15 +20,17 @@ from typing import Any
 from common import RESULTS, Disturbance, keep
 from planted.recipes import CLEAN, PLANTED, Planted, clean_name, name_of, planted
 from velodrome.proof.changes import patched
+from velodrome.proof.guard import compare_skill
+from velodrome.proof.knobs import kind_of
 from velodrome.proof.processes import Setup
 from velodrome.proof.trial import trial
-from velodrome.proof.tune import Tuning, Verdict, tune
+from velodrome.proof.tune import Verdict, tune
 from velodrome.runs.settings import settings_to_json
 
 NAME, FILE = "planted_causes", Path("benchmarks/planted/recipes.py").as_posix()
 LINES = RESULTS / f"{NAME}.lines.jsonl"
 """A row for each recipe that is done."""
-BUDGET_S, GUARD_S, AGAIN_S = 300.0, 240.0, 120.0
+BUDGET_S, GUARD_S, AGAIN_S, AGAIN_SEED = 120.0, 100.0, 120.0, 5000
 CAUSES = {
     "minibatch": "dispatch-bound minibatches",
     "games": "too few games at once",
@@ -71,8 +74,6 @@ def tuned(name: str, budget_s: float, guard_s: float) -> dict[str, Any]:
     if found.interrupted:
         raise KeyboardInterrupt
     row = judged(name, cause, [cause.name for cause in found.causes], found.verdicts)
-    row["others"] = [other | measured_again(found, other) for other in row["others"]]
-    row["false_changes"] = sum(other["verdict"] != "faster" for other in row["others"])
     return row | {
         "together": found.together.to_json() | {"trial": None} if found.together else None,
         "tuned_s": found.spent_s,
@@ -108,15 +109,24 @@ def mends(plant: Planted, patch: Mapping[str, Any]) -> bool:
     return plant.setting in patch and patch[plant.setting] != plant.value
 
 
-def measured_again(found: Tuning, other: Mapping[str, Any]) -> dict[str, Any]:
-    """A kept change beside all else that was kept, and the same without it."""
-    without: dict[str, Any] = {}
-    for verdict in found.kept:
-        if dict(verdict.change.patch) != other["patch"]:
-            without |= verdict.change.patch
-    before = patched(found.setup, without)
-    seen = trial(before, patched(before, other["patch"]), budget_s=AGAIN_S, seed=5000)
-    return {"verdict": seen.verdict, "ratio": seen.ratio, "interval": list(seen.interval)}
+def measured_again(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same row, with every kept change that was not planted beside all else that was kept, where that is new."""
+    others = []
+    for other in row["others"]:
+        without = {key: value for patch in row["kept"] if patch != other["patch"] for key, value in patch.items()}
+        before = patched(setup_of(row["recipe"]), without)
+        after = patched(before, other["patch"])
+        if "ratio" not in other:
+            seen = trial(before, after, budget_s=AGAIN_S, seed=AGAIN_SEED)
+            other = other | {"verdict": seen.verdict, "ratio": seen.ratio, "interval": list(seen.interval)}
+        if "skill" not in other:
+            skilled = kind_of(list(other["patch"])) != "algorithmic"
+            guard = None if skilled else compare_skill(before, after, AGAIN_S, seed=AGAIN_SEED)
+            other = other | {"skill": guard.verdict if guard else "the same", "says": guard.says if guard else ""}
+            print(f"  {other['patch']} again: {other['verdict']}, {other['ratio']:.3f}, skill {other['skill']}")
+        others.append(other)
+    false = sum(other["verdict"] != "faster" or other["skill"] == "failed" for other in others)
+    return dict(row) | {"others": others, "false_changes": false}
 
 
 def done() -> dict[str, dict[str, Any]]:
@@ -125,19 +135,10 @@ def done() -> dict[str, dict[str, Any]]:
     return {row["recipe"]: row for row in map(json.loads, lines)}
 
 
-def written(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep every row, and make the record."""
+def saved(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep every row for a later call."""
     LINES.parent.mkdir(parents=True, exist_ok=True)
     LINES.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
-    plants = [row for row in rows.values() if row["planted"]]
-    keep(
-        NAME,
-        [dict(row) for row in rows.values()],
-        planted=len(plants),
-        found=sum(row["found"] for row in plants),
-        false_changes=sum(row["false_changes"] for row in rows.values()),
-        clean=len(rows) - len(plants),
-    )
 
 
 def main() -> None:
@@ -151,10 +152,21 @@ def main() -> None:
         parser.error(f"no such recipe: {', '.join(sorted(unknown))}; there are {', '.join(recipes())}")
     rows = done()
     for name in options.recipes or recipes():
+        print(name, flush=True)
         if name not in rows or options.again:
-            print(name)
             rows[name] = tuned(name, options.budget, options.guard_budget)
-            written(rows)
+            saved(rows)
+        rows[name] = measured_again(rows[name])
+        saved(rows)
+    plants = [row for row in rows.values() if row["planted"]]
+    keep(
+        NAME,
+        list(rows.values()),
+        planted=len(plants),
+        found=sum(row["found"] for row in plants),
+        false_changes=sum(row["false_changes"] for row in rows.values()),
+        clean=len(rows) - len(plants),
+    )
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def compare_skill(
             train_s = train_s or left_s / (1 if together else 2)
             if train_s < 1:
                 raise _too_little(budget_s, seeds)
-            row = {"seed": seed + 1000 + number} | _trained(running, train_s, together, episodes)
+            row = {"seed": seed + 1000 + number} | trained(running, train_s, together, episodes)
         better = row.pop("better")
         rows.append(row)
         progress(row)
@@ -130,7 +130,8 @@ def _trivial(process: Process, at_most_s: float) -> tuple[dict[str, float], int]
     return scores, int(min(max(EPISODES, at_most_s / 2 / each_s), MOST_EPISODES))
 
 
-def _trained(running: Sequence[Process], seconds: float, together: bool, episodes: int) -> dict[str, Any]:
+def trained(running: Sequence[Process], seconds: float, together: bool, episodes: int) -> dict[str, Any]:
+    """Train for so long, at once or one after another, and play: what each did and scored, and what is better."""
     row: dict[str, Any] = {}
     if together:
         for process in running:

@@ -11,12 +11,14 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.causes import Cause, find
 from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.evidence import Evidence
-from velodrome.proof.guard import LEAST_S, SEEDS, Guard, compare_skill, fit_together, same_learning
+from velodrome.proof.guard import LEAST_S, SEEDS, Guard, Passed, compare_skill, fit_together, same_learning
 from velodrome.proof.processes import Process, Setup
 from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, LONG_S, Trial, trial
 from velodrome.recipes.recipe import find as find_recipe
 
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
+GUARDED: dict[Passed, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": "faster, skill unproven"}
+"""What becomes of a faster change once it is known whether it learns no worse."""
 TOGETHER = 0.35
 """The part of the budget for kept changes beside each other and together."""
 START_S = 1.0
@@ -228,8 +230,7 @@ class Judge:
         except Mistake as mistake:
             return replace(found, why=f"the skill was not compared: {mistake}")
         self.say(f"{found.change.says}: {guard.says}")
-        verdicts: dict[str, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": "faster, skill unproven"}
-        return replace(found, verdict=verdicts[guard.verdict], why=guard.says, guard=guard)
+        return replace(found, verdict=GUARDED[guard.verdict], why=guard.says, guard=guard)
 
     def pruned(self, verdicts: list[Verdict], until: float, kept: Callable[[Verdict], None]) -> list[Verdict]:
         """The same without kept changes that add nothing to the others: two may mend one and the same loss."""
