@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from hearts_report import ADVICE, BASELINE, judged, rounds  # noqa: E402
+from hearts_report import ADVICE, BASELINE, judged, rounds
 
 
 def skills(points: dict[str, list[float]]) -> list[dict[str, Any]]:
