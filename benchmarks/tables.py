@@ -37,7 +37,7 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 def filled(text: str, results: Path = RESULTS) -> str:
     """The page with each of its tables made anew."""
-    return MARKED.sub(lambda found: f"{found[1]}{_block(found['words'].split(), results)}{found[3]}", text)
+    return MARKED.sub(lambda found: f"{found[1]}{_block(found['words'].split(maxsplit=2), results)}{found[3]}", text)
 
 
 def _block(words: Sequence[str], results: Path) -> str:
