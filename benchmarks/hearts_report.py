@@ -24,7 +24,7 @@ from velodrome.proof.changes import Change, patched
 from velodrome.proof.guard import SEEDS, fit_together, trained
 from velodrome.proof.guard import judged as guarded
 from velodrome.proof.knobs import kind_of
-from velodrome.proof.processes import Setup, at_work
+from velodrome.proof.processes import Setup, at_once, at_work
 from velodrome.proof.tune import GUARDED, Judge, measured
 from velodrome.recipes import find
 from velodrome.runs.settings import settings_to_json
@@ -82,10 +82,7 @@ def learnt(names: Sequence[str], seed: int, train_s: float) -> dict[str, Any]:
     """What these score after as long a training, side by side where each has one thread."""
     setups = [setup(name) for name in names]
     with at_work(list(zip(names, setups, strict=True)), seed) as running:
-        for process in running:
-            process.ask("iterate")
-        for process in running:
-            process.told()
+        at_once(running, "iterate")
         trivial = running[0].do("score", episodes=EPISODES, player="random")["score"]
         return {"seed": seed, "random": trivial} | trained(running, train_s, fit_together(*setups), EPISODES)
 

@@ -19,7 +19,7 @@ import numpy as np
 from velodrome.meter.machine import cores
 from velodrome.meter.statistics import mean
 from velodrome.mistake import Mistake
-from velodrome.proof.processes import Process, Setup, at_work
+from velodrome.proof.processes import Process, Setup, at_once, at_work
 from velodrome.proof.trial import LABELS, Pair
 
 Kind = Literal["exact", "numeric", "algorithmic"]
@@ -100,10 +100,7 @@ def compare_skill(
         slice_s = (budget_s - (time.monotonic() - began)) / (seeds - number)
         slice_began = time.monotonic()
         with at_work(list(zip(LABELS, (first, second), strict=True)), seed + 1000 + number) as running:
-            for process in running:
-                process.ask("iterate")
-            for process in running:
-                process.told()
+            at_once(running, "iterate")
             if not trivial:
                 trivial, episodes = _trivial(running[0], EVALUATING * slice_s / 2)
             left_s = slice_s * (1 - EVALUATING) - (time.monotonic() - slice_began)

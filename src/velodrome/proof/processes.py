@@ -143,6 +143,13 @@ class Process:
         return self._code
 
 
+def at_once(running: Sequence[Process], do: str, **how: Any) -> list[dict[str, Any]]:
+    """Ask all of them before any has answered."""
+    for process in running:
+        process.ask(do, **how)
+    return [process.told() for process in running]
+
+
 @contextmanager
 def at_work(setups: Sequence[tuple[str, Setup]], seed: int) -> Iterator[list[Process]]:
     """A process for each of these labelled setups, all ready."""

@@ -18,7 +18,7 @@ import numpy as np
 from velodrome.learn.trainer import Counts
 from velodrome.meter.budget import Budget, phases
 from velodrome.meter.statistics import Ratio, Samples, Verdict, mean, nested_ratio, rank_test
-from velodrome.proof.processes import Process, Setup, at_work
+from velodrome.proof.processes import Process, Setup, at_once, at_work
 
 PAIRS, FEWEST_PAIRS, FEWEST_TURNS = 10, 3, 2
 MARGIN = 0.03
@@ -210,9 +210,7 @@ def _pair(sides: tuple[Setup, Setup], seed: int, until: float) -> Pair:
     """At work until then, and at least as long as it took to get to work."""
     pair, began = Pair(), time.monotonic()
     with at_work(list(zip(LABELS, sides, strict=True)), seed) as running:
-        for process in running:
-            process.ask("iterate")
-        first = [process.told() for process in running]
+        first = at_once(running, "iterate")
         pair.first_metrics = [said["metrics"] for said in first]
         warm_s = [said["budget"]["wall_s"] for said in first]
         if max(warm_s) < LONG_S:  # the first one compiles; another tells how long a turn is
