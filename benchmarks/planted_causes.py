@@ -30,7 +30,7 @@ from velodrome.runs.settings import settings_to_json
 NAME, FILE = "planted_causes", Path("benchmarks/planted/recipes.py").as_posix()
 LINES = RESULTS / f"{NAME}.lines.jsonl"
 """A row for each recipe that is done."""
-BUDGET_S, GUARD_S, AGAIN_S, AGAIN_SEED = 120.0, 100.0, 120.0, 5000
+BUDGET_S, GUARD_S, AGAIN_S, AGAIN_SEED = 80.0, 100.0, 60.0, 5000
 CAUSES = {
     "minibatch": "dispatch-bound minibatches",
     "games": "too few games at once",
