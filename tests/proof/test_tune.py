@@ -99,6 +99,12 @@ def test_what_is_faster_and_learns_the_same_is_kept() -> None:
     assert judged(change(), trial_of(FASTER, **OTHER)).verdict == "faster, skill unproven"
 
 
+def test_a_little_gain_is_not_worth_other_learning() -> None:
+    found = judged(change(kind="algorithmic"), trial_of({name: 0.96 * s for name, s in PHASES.items()}, **OTHER))
+    assert (found.verdict, found.trial is not None and found.trial.verdict) == ("rejected", "faster")
+    assert "too little for other learning" in found.why
+
+
 def test_a_gain_in_phases_that_a_change_cannot_touch_is_not_believed() -> None:
     elsewhere = trial_of({"collect.infer": 0.3 * PHASES["collect.infer"]})
     assert judged(change(touches=("learn",)), elsewhere).verdict == "inconclusive"
@@ -178,6 +184,17 @@ def test_what_adds_nothing_to_the_others_is_dropped(monkeypatch: pytest.MonkeyPa
     assert [found.verdict for found in left] == ["kept", "rejected"]
     assert [found.change.name for found in told] == ["heads"]
     assert [found.verdict for found in judge.pruned(kept, 0.0, told.append)] == ["kept", "kept"]
+
+
+def test_other_learning_has_to_be_faster_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be told apart there stays if it learns the same, and goes if it does not."""
+    monkeypatch.setattr(tuning, "trial", lambda *setups, **how: trial_of({}, spread=0.3))
+    guards = {kind: Guard(kind, "passed", "") for kind in ("exact", "algorithmic")}  # type: ignore[arg-type]
+    trials = {"games": trial_of(FASTER), "heads": trial_of({name: 0.9 * s for name, s in PHASES.items()})}
+    for kind, verdict in (("exact", "kept"), ("algorithmic", "rejected")):
+        kept = [Verdict(change(name, 2), "kept", "", found, guards[kind]) for name, found in trials.items()]
+        left = Judge(hearts(), 0, 0.01).pruned(kept, float("inf"), lambda verdict: None)
+        assert [found.verdict for found in left] == ["kept", verdict]
 
 
 def test_changes_that_do_not_go_together_end_no_tuning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ MOST_GUARDS, LEAST_GUARD_S = 4, 45.0
 FEWEST_LEARNT = 20
 """Iterations after which skill may be compared."""
 LITTLE = 0.03
-"""A larger turn of a knob that promises no more than this beyond what is proven is not worth its trial."""
+"""A larger turn of a knob that promises no more than this beyond what is proven is not worth its trial, and a gain that
+may be smaller is not worth other learning."""
 
 Say = Callable[[str], None]
 
@@ -48,6 +49,11 @@ class Verdict:
     def ratio(self) -> float:
         """Time after over time before; 1 where nothing was measured."""
         return self.trial.ratio if self.trial else 1.0
+
+    @property
+    def learns_otherwise(self) -> bool:
+        """Whether more than the speed is another."""
+        return (self.guard.kind if self.guard else self.change.kind) == "algorithmic"
 
     def to_json(self) -> dict[str, Any]:
         """A line of verdicts.jsonl."""
@@ -233,7 +239,8 @@ class Judge:
         return replace(found, verdict=GUARDED[guard.verdict], why=guard.says, guard=guard)
 
     def pruned(self, verdicts: list[Verdict], until: float, kept: Callable[[Verdict], None]) -> list[Verdict]:
-        """The same without kept changes that add nothing to the others: two may mend one and the same loss."""
+        """The same without kept changes that add nothing to the others: two may mend one and the same loss. One that
+        learns otherwise has to be faster beside them, too."""
         proven = sorted((found for found in verdicts if found.verdict == "kept"), key=lambda found: -found.ratio)
         for found in proven[:-1]:
             others = [other.change for other in verdicts if other.verdict == "kept" and other is not found]
@@ -249,8 +256,9 @@ class Judge:
                 self.say(f"{found.change.says} beside the others: {mistake}")
                 continue
             self.say(f"{found.change.says} beside the others: {beside.verdict}, {beside.ratio:.3f}")
-            if beside.verdict in ("no difference", "slower"):
-                dropped = replace(found, verdict="rejected", why=f"{beside.verdict} beside the other changes")
+            if beside.verdict in ("no difference", "slower") or (found.learns_otherwise and beside.verdict != "faster"):
+                why = "no faster" if beside.verdict == "inconclusive" else beside.verdict
+                dropped = replace(found, verdict="rejected", why=f"{why} beside the other changes")
                 kept(dropped)
                 verdicts = [dropped if each is found else each for each in verdicts]
         return verdicts
@@ -289,4 +297,7 @@ def judged(change: Change, found: Trial) -> Verdict:
         return Verdict(change, "inconclusive", why, found, guard)
     if guard.verdict == "passed":
         return Verdict(change, "kept", guard.says, found, guard)
+    if found.interval[1] > 1 - LITTLE:
+        why = f"it may gain less than {LITTLE:.0%}, too little for other learning"
+        return Verdict(change, "rejected", why, found, guard)
     return Verdict(change, "faster, skill unproven", guard.says, found, guard)
