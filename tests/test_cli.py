@@ -136,6 +136,21 @@ def test_evaluate_a_run_against_a_run(velodrome: Any, trained: Path) -> None:
     assert "baselines" not in document
 
 
+def test_evaluate_records_episodes_of_anyone(velodrome: Any, trained: Path, tmp_path: Path) -> None:
+    kept = (trained / "evaluations.jsonl").read_text() if (trained / "evaluations.jsonl").exists() else ""
+    flags = (trained, "--play", "random", "--against", "nobody", "--episodes", 4)
+    document = velodrome("evaluate", *flags, "--record", tmp_path / "set", "--json").document
+    assert document["played by"] == "random"
+    card = json.loads((tmp_path / "set" / "card.json").read_text())
+    assert (card["who"], card["episodes"], card["hash"]) == ("random", 4, document["recorded"]["hash"])
+    again = velodrome("evaluate", *flags, "--record", tmp_path / "set")
+    assert (again.code, "holds a set already" in again.err) == (2, True)
+    unknown = velodrome("evaluate", trained, "--play", "nobody-knows")
+    assert (unknown.code, "--play nobody-knows: neither a bot nor" in unknown.err) == (2, True)
+    now = (trained / "evaluations.jsonl").read_text() if (trained / "evaluations.jsonl").exists() else ""
+    assert now == kept, "what a bot does is none of the run's"
+
+
 def test_evaluate_a_recipe(velodrome: Any) -> None:
     document = velodrome("evaluate", TOY, *SMALL, "--episodes", 4, "--json").document
     assert document["recipe"] == TOY

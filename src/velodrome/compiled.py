@@ -1,4 +1,4 @@
-"""Compiled functions: `rule` for what is inlined into others, `kernel` for what Python calls.
+"""Compiled functions: `rule` for what is inlined into others, `kernel` for what Python calls; and random numbers.
 
 Both are cached on disk under a name that hashes every source that may hold such functions, since Numba itself
 would not notice that a function in another file has changed.
@@ -78,6 +78,22 @@ def kernel(function: Callable[..., Any]) -> Any:
 def summing_kernel(function: Callable[..., Any]) -> Any:
     """A kernel whose sums of floats may be taken in any order, which lets them use vector instructions."""
     return _compile(function, nogil=True, fastmath={"reassoc", "contract"})
+
+
+@rule
+def mix(state):  # type: ignore[no-untyped-def]
+    """The output function of SplitMix64 (Steele, Lea, Flood 2014): a well-mixed word from any word."""
+    z = np.uint64(state)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@rule
+def draw(state):  # type: ignore[no-untyped-def]
+    """Advance a SplitMix64 state: `(next state, 64 random bits)`."""
+    following = np.uint64(state) + np.uint64(0x9E3779B97F4A7C15)
+    return following, mix(following)
 
 
 @functools.cache

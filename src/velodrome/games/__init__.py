@@ -10,11 +10,13 @@ from velodrome.mistake import Mistake, nearest
 
 GAMES = {
     "hearts": "velodrome.games.hearts:Hearts",
+    "skirmish": "velodrome.games.skirmish:Skirmish",
 }
 
 ENVIRONMENTS = {
     "gymnasium": "velodrome.edge.gymnasium:GymnasiumGame",
     "pettingzoo": "velodrome.edge.pettingzoo:PettingzooGame",
+    "starcraft": "velodrome.edge.starcraft:StarcraftGame",
 }
 """Other people's environments as games, by what stands before the colon, as in `gymnasium:CartPole-v1`."""
 

@@ -138,6 +138,8 @@ class Spec:
     """Scripted players, by the names that `advise` takes. The first is the most trivial one."""
     roles: tuple[int, ...] = ()
     """The role of each seat where seats differ; empty where all are alike."""
+    together: bool = False
+    """Whether all seats are on one side: then nobody sits against anybody."""
     duplicate: int = 1
     """How many times an evaluation plays each start with the seats rotated (1: rotation means nothing here)."""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from velodrome.compiled import announced, count_bits, highest_bit, kernel, lowest_bit, nth_bit, rule
+from velodrome.compiled import announced, count_bits, draw, highest_bit, kernel, lowest_bit, mix, nth_bit, rule
 
 __all__ = [
     "announced",
@@ -20,22 +20,6 @@ __all__ = [
     "seed_states",
     "uniforms",
 ]
-
-
-@rule
-def mix(state):  # type: ignore[no-untyped-def]
-    """The output function of SplitMix64 (Steele, Lea, Flood 2014): a well-mixed word from any word."""
-    z = np.uint64(state)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@rule
-def draw(state):  # type: ignore[no-untyped-def]
-    """Advance a SplitMix64 state: `(next state, 64 random bits)`."""
-    following = np.uint64(state) + np.uint64(0x9E3779B97F4A7C15)
-    return following, mix(following)
 
 
 @rule

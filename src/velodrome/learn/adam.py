@@ -30,11 +30,14 @@ class Adam:
         lanes: int = 1,
         keep: tuple[float, float] = (0.9, 0.999),
         small: float = 1e-5,
+        decay: Sequence[float] = (),
     ):
+        """`decay` shrinks each parameter towards zero by that much of it for each unit of the rate, as AdamW does."""
         self.rate, self.keep, self.small, self.steps = rate, keep, small, 0
         self.weights = in_one_vector(parameters)
         device, n = self.weights.device, len(self.weights)
         self.mean, self.square, self.gradients = zeros_on(device, n), zeros_on(device, n), zeros_on(device, lanes, n)
+        self.decay = _spread(decay, parameters) if any(decay) else None
         self._places = [[Place(part) for part in _parts(own, parameters)] for own in self.gradients]
 
     @torch.no_grad()
@@ -58,6 +61,8 @@ class Adam:
         norm = math.sqrt(lanes.exchange(squares)[:, 0].sum())
         scale = min(1.0, clip / (norm + 1e-6))
         mean, square = self.keep
+        if self.decay is not None:
+            self.weights[own].mul_(1 - self.rate * self.decay[own])
         rate, spread = self.rate / (1 - mean**self.steps), math.sqrt(1 - square**self.steps)
         if on_cpu:
             arrays = (each.numpy() for each in (self.weights[own], self.mean[own], self.square[own], gradient))
@@ -97,6 +102,21 @@ class Adam:
         self.steps = int(state["steps"])
         self.mean.copy_(state["mean"])
         self.square.copy_(state["square"])
+
+
+def decays(net: nn.Module, decay: float) -> list[float]:
+    """The decay of each of a net's parameters: that of the weights of linear layers, none of all others."""
+    linear = {id(module.weight) for module in net.modules() if isinstance(module, nn.Linear)}
+    return [decay if id(parameter) in linear else 0.0 for parameter in net.parameters()]
+
+
+def _spread(values: Sequence[float], parameters: Sequence[nn.Parameter]) -> Tensor:
+    """One number a parameter as one a weight."""
+    parts = [
+        torch.full((parameter.numel(),), value, device=parameter.device)
+        for value, parameter in zip(values, parameters, strict=True)
+    ]
+    return torch.cat(parts)
 
 
 class Average:

@@ -21,6 +21,7 @@ import numpy as np
 from velodrome.games import make
 from velodrome.games.game import Array, Game, Spec
 from velodrome.learn.players import Player, Seated, seated
+from velodrome.runs.datasets import Recorder
 
 Maker = Callable[..., Game]
 
@@ -44,6 +45,8 @@ class Evaluation:
     game_steps: int
     decisions: int
     """Of the hero."""
+    mean_return: float
+    """What the hero's seats earned in a game, on average."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
@@ -60,11 +63,13 @@ def evaluate(
     greedy: bool = False,
     threads: int = 1,
     device: str = "cpu",
+    record: Recorder | None = None,
 ) -> Evaluation:
     """Play `episodes` starts, `hero` in one seat and `against` in all others, or `hero` in all seats without it.
 
     `game` is a game to play more of, its name, or a function that makes it. `greedy` is for trainers, which are asked
-    for a policy of that kind. `device` is where policies compute, so where they want their random numbers.
+    for a policy of that kind. `device` is where policies compute, so where they want their random numbers. `record` is
+    told all that is seen and done.
     """
     if episodes < 2:
         raise ValueError(f"episodes={episodes}: a standard error needs at least two")
@@ -84,7 +89,7 @@ def evaluate(
             for number, player in enumerate((hero, against))
             if player is not None
         ]
-        blocks.append(_play(slots, players))
+        blocks.append(_play(slots, players, record))
     return _summary(spec, blocks, episodes, duplicate)
 
 
@@ -108,17 +113,18 @@ class _Played:
     """What a block of games came to, `hero [games, seats]` marking the hero's seats."""
 
     outcome: Array
+    earned: Array
     hero: Array
     game_steps: int
     decisions: int
 
 
-def _play(game: Game, players: list[Seated]) -> _Played:
+def _play(game: Game, players: list[Seated], record: Recorder | None) -> _Played:
     """Play every slot once to its end. The first player is the hero, seated by the number of the game."""
     hero = np.ones((game.games, game.spec.seats), np.bool_)
     if len(players) > 1:
         hero = (game.first + np.arange(game.games))[:, None] % game.spec.seats == np.arange(game.spec.seats)
-    outcome = np.zeros(hero.shape)
+    outcome, earned = np.zeros(hero.shape), np.zeros(hero.shape)
     live = np.ones(game.games, np.bool_)
     steps = decisions = 0
     for _ in range(game.spec.longest):
@@ -132,13 +138,18 @@ def _play(game: Game, players: list[Seated]) -> _Played:
             action = {name: np.where(_wide(heros, part), part, others[name]) for name, part in action.items()}
         steps += int(live.sum())
         decisions += int((rows & heros).sum())
+        if record is not None:
+            record.before(game, live, action)
         game.step(action)
         over = live & (game.ended | game.cut)
+        if record is not None:
+            record.after(game, live, over)
         outcome[over] = game.outcome[over]
-        live &= ~over
+        earned += game.rewards * live[:, None]
+        live = live & ~over
     if live.any():
         raise RuntimeError(f"{game.spec.name}: a game is not over after the {game.spec.longest} steps that it declares")
-    return _Played(outcome, hero, steps, decisions)
+    return _Played(outcome, earned, hero, steps, decisions)
 
 
 def _wide(mask: Array, like: Array) -> Array:
@@ -148,6 +159,7 @@ def _wide(mask: Array, like: Array) -> Array:
 def _summary(spec: Spec, blocks: list[_Played], episodes: int, duplicate: int) -> Evaluation:
     outcome, hero = np.concatenate([b.outcome for b in blocks]), np.concatenate([b.hero for b in blocks])
     per_game = (outcome * hero).sum(1) / hero.sum(1)
+    earned = (np.concatenate([b.earned for b in blocks]) * hero).sum(1) / hero.sum(1)
     per_start = per_game.reshape(episodes, duplicate).mean(1)
     roles = np.array(spec.roles)
     by_role = {
@@ -163,6 +175,7 @@ def _summary(spec: Spec, blocks: list[_Played], episodes: int, duplicate: int) -
         episodes=episodes,
         duplicate=duplicate,
         by_role=by_role,
+        mean_return=float(earned.mean()),
         game_steps=sum(b.game_steps for b in blocks),
         decisions=sum(b.decisions for b in blocks),
     )

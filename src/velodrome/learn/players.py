@@ -15,8 +15,8 @@ Player = Policy | Trainer | str
 
 
 def rival_of(spec: Spec) -> str | None:
-    """The last and strongest of a game's bots; nobody where there is one seat, or no bot but the random one."""
-    return None if spec.seats == 1 or set(spec.bots) <= {"random"} else spec.bots[-1]
+    """The last and strongest of a game's bots; nobody where all seats are on one side, or all bots play at random."""
+    return None if spec.together or spec.seats == 1 or set(spec.bots) <= {"random"} else spec.bots[-1]
 
 
 class Seated:

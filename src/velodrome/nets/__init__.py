@@ -19,6 +19,8 @@ NETS = {
     "hearts/attention-minimal": "velodrome.nets.hearts:attention_minimal",
     "hearts/mlp": "velodrome.nets.hearts:mlp",
     "hearts/compact": "velodrome.nets.hearts:compact",
+    "skirmish/madt": "velodrome.nets.decision:madt",
+    "skirmish/eva": "velodrome.nets.decision:eva",
 }
 """Each function returns the net and example inputs for it."""
 

@@ -16,11 +16,12 @@ from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.recipes.restore import build, restore
+from velodrome.runs.datasets import Recorder, refuse_a_set_in
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
 from velodrome.verbs.answer import Answer
 from velodrome.verbs.flags import Count, Name, parse, parse_with_settings, refuse_below, subject
-from velodrome.verbs.players import opponent
+from velodrome.verbs.players import Opponent, opponent
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Evaluate:
 
     against: Name = None
     """A bot of the game, the folder of another run, or "nobody" to have all seats; by default the game's last bot."""
+    play: Name = None
+    """Who plays in the agent's place: a bot of the game, or the folder of another run."""
+    record: Name = None
+    """A folder to write the episodes to, as a set to learn from; one that holds no set yet."""
     episodes: int = 1000
     """How many games to play, or starts where each is played in every seat."""
     sample: bool = False
@@ -62,12 +67,13 @@ def evaluated(folder: Path, flags: Evaluate) -> dict[str, Any]:
         print(f"velodrome: {line}; this is {restored.checkpoint.folder.name}", file=sys.stderr)
     totals = restored.checkpoint.state["totals"]
     record = {"iteration": totals["iteration"], "seconds": totals["seconds"]}
-    record |= _scores(restored.trainer, flags, flags.device or restored.config.device)
-    run = Run(folder)
-    with writing_to(folder, "make room there, or copy the run elsewhere"):
-        run.append("evaluations.jsonl", record)
-        run.flush()
-    run.close()
+    record |= _scores(str(folder), restored.trainer, flags, flags.device or restored.config.device)
+    if flags.play is None:  # else it tells nothing of this run
+        run = Run(folder)
+        with writing_to(folder, "make room there, or copy the run elsewhere"):
+            run.append("evaluations.jsonl", record)
+            run.flush()
+        run.close()
     return {"run": str(folder)} | record
 
 
@@ -81,17 +87,31 @@ def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
     flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, recipe.settings())
     _refuse_bad_flags(flags)
     device = flags.device or "cpu"
-    document = {"recipe": name} | _scores(build(recipe, settings, flags.seed, device), flags, device)
-    return Answer(document, _text(f"{name}, untrained", document))
+    who, trainer = f"{name}, untrained", build(recipe, settings, flags.seed, device)
+    document = {"recipe": name} | _scores(who, trainer, flags, device)
+    return Answer(document, _text(who, document))
 
 
-def _scores(trainer: Trainer, flags: Evaluate, device: str) -> dict[str, Any]:
+def _scores(who: str, trainer: Trainer, flags: Evaluate, device: str) -> dict[str, Any]:
     """The trainer's score, and those of the game's bots in its place unless it plays against a run."""
     if flags.threads:
         torch.set_num_threads(flags.threads)
     rival = opponent(flags.against, trainer.game, device)
+    hero = (
+        Opponent("the agent", trainer) if flags.play is None else opponent(flags.play, trainer.game, device, "--play")
+    )
+    if hero.player is None:
+        raise Mistake(f"--play {flags.play}: name a bot of the game or the folder of a run")
     score = partial(play, game=trainer.game, against=rival.player, episodes=flags.episodes, seed=flags.seed)
-    document = {"against": rival.name} | score(trainer, greedy=not flags.sample, device=device).to_json()
+    recorder = Recorder() if flags.record else None
+    if flags.record:
+        refuse_a_set_in(Path(flags.record))
+    found = score(hero.player, greedy=not flags.sample, device=device, record=recorder)
+    document = {"against": rival.name} | ({} if flags.play is None else {"played by": hero.name}) | found.to_json()
+    if recorder is not None and flags.record is not None:
+        about = {"who": who if flags.play is None else hero.name, "against": rival.name, "seed": flags.seed}
+        card = recorder.write(Path(flags.record), about | {"sampled": flags.sample})
+        document["recorded"] = {"folder": flags.record} | {name: card[name] for name in ("episodes", "steps", "hash")}
     if rival.player is None or isinstance(rival.player, str):
         bots = {bot: score(bot) for bot in dict.fromkeys(["random", *trainer.game.spec.bots])}
         document["baselines"] = {bot: {"score": one.score, "stderr": one.stderr} for bot, one in bots.items()}
@@ -103,11 +123,17 @@ def _refuse_bad_flags(flags: Evaluate) -> None:
 
 
 def _text(who: str, document: dict[str, Any]) -> str:
+    who = document.get("played by", who)
     lines = [
         f"{who}: {document['score_name']} {document['score']:.3f} ± {2 * document['stderr']:.3f} "
         f"against {document['against']} "
         f"({document['better']} is better; two standard errors, {document['episodes']:,} episodes)"
     ]
+    if "recorded" in document:
+        recorded = document["recorded"]
+        lines.append(
+            f"  {recorded['steps']:,} steps recorded in {recorded['folder']}, return {document['mean_return']:.2f}"
+        )
     for bot, one in document.get("baselines", {}).items():
         lines.append(f"  the bot {bot} in its place: {one['score']:.3f} ± {2 * one['stderr']:.3f}")
     return "\n".join(lines)

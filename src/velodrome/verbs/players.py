@@ -24,7 +24,7 @@ class Opponent:
     player: Player | None
 
 
-def opponent(name: str | None, game: Game, device: str) -> Opponent:
+def opponent(name: str | None, game: Game, device: str, flag: str = "--against") -> Opponent:
     """The opponent of that name; without one, the last and strongest of the game's bots. Where there is no bot but the
     random one, as in other people's environments, the agent has all seats."""
     spec = game.spec
@@ -41,4 +41,4 @@ def opponent(name: str | None, game: Game, device: str) -> Opponent:
         return Opponent(name, rival)
     near = difflib.get_close_matches(name, bots, n=1)
     hint = f"did you mean {near[0]}?" if near else f"{spec.name} has the bots {', '.join(bots)}"
-    raise Mistake(f"--against {name}: neither a bot nor the folder of a run; {hint}")
+    raise Mistake(f"{flag} {name}: neither a bot nor the folder of a run; {hint}")

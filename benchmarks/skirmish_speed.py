@@ -1,0 +1,81 @@
+"""Skirmish beside JaxMARL's SMAX on the CPU, random legal play with everything seen: results/skirmish_speed.json.
+
+Both sides have two cores and play as many game steps a turn, in turn; first each tries how many games at once suit it.
+A step is eight game loops on both sides. Ours has shields, healing, splash and terrain besides.
+
+    python benchmarks/peers/make.py jaxmarl
+    python benchmarks/skirmish_speed.py [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from common import Disturbance, keep
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "peers"))
+from contest import Contestant, race, seated, try_layouts  # noqa: E402
+from make import python_of  # noqa: E402
+from turns import Record  # noqa: E402
+
+from velodrome.meter.statistics import median_ratio  # noqa: E402
+
+MAPS = {"3m": (2**17, 5.0), "8m": (2**16, 5.0), "27m_vs_30m": (2**14, 8.0)}
+"""How many game steps a turn has on each map, and how many times their speed is wanted."""
+GAMES = (64, 256, 1024)
+THREADS = 2
+
+
+def contestants(name: str, steps: int) -> list[Contestant]:
+    layouts = tuple({"games": games, "steps": steps // games} for games in GAMES)
+    scripts, settings = HERE / "peers", {"map": name, "threads": THREADS}
+    return [
+        Contestant("Velodrome", Path(sys.executable), scripts / "ours" / "skirmish.py", settings, layouts),
+        Contestant("JaxMARL", python_of("jaxmarl"), scripts / "jaxmarl" / "skirmish.py", settings, layouts),
+    ]
+
+
+def figure(name: str, wanted: float, turns: dict[str, list[Record]], best: dict[str, Record]) -> Record:
+    """One row: both rates, and how many times theirs ours is."""
+    seconds = {side: [turn["seconds"] for turn in taken] for side, taken in turns.items()}
+    ratio = median_ratio(seconds["JaxMARL"], seconds["Velodrome"], paired=True)
+    rates = {side: MAPS[name][0] / median(taken) for side, taken in seconds.items()}
+    return {
+        "map": name,
+        "steps_per_s": rates["Velodrome"],
+        "games": best["Velodrome"]["games"],
+        "peer": "JaxMARL",
+        "peer_per_s": rates["JaxMARL"],
+        "peer_games": best["JaxMARL"]["games"],
+        "ratio": ratio.ratio,
+        "interval": list(ratio.interval),
+        "wanted_ratio": wanted,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--tries", type=int, default=2)
+    options = parser.parse_args()
+    others, figures, kept = Disturbance(), [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (steps, wanted) in MAPS.items():
+            both = contestants(name, steps)
+            tried = {each.name: try_layouts(each, options.tries, Path(folder)) for each in both}
+            best = {side: found[0]["layout"] for side, found in tried.items()}
+            with seated(both, best, Path(folder)) as sides:
+                about = {side: process.about for side, process in sides.items()}
+                turns = race(sides, options.rounds)
+            figures.append(figure(name, wanted, turns, best))
+            kept[name] = {"about": about, "layouts": tried, "turns": turns}
+    keep("skirmish_speed", figures, maps=kept, threads=THREADS, taken_by_others=others.share())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""What agents see, in two layouts, and what is legal.
+
+"stock" is the layout of SMAC's own environment, with one central state for all. "madt" is that of the environment that
+MADT and EVAFormer come with: other units' last actions and the agent's number are in it, and every agent has a central
+state of its own, seen from where it stands.
+"""
+
+from __future__ import annotations
+
+from velodrome.games.kernel import kernel, rule
+from velodrome.games.skirmish.fight import alive
+from velodrome.games.skirmish.maps import SIDE, World
+from velodrome.games.skirmish.rules import EAST, FIRST_TARGET, NORTH, SIGHT, SOUTH, WEST, can_move, distance, legal
+from velodrome.games.skirmish.units import HEAL
+
+CENTRE = SIDE / 2
+
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def traits(world: World) -> tuple[int, int]:
+    """Numbers for an ally's health, shield and kind, and for an enemy's."""
+    return int(1 + world.ally_shields + world.types), int(1 + world.enemy_shields + world.types)
+
+
+def actions_of(world: World) -> int:
+    """Nothing, stop, four directions, and one for each enemy."""
+    return int(FIRST_TARGET + world.enemies)
+
+
+def stock_sizes(world: World) -> tuple[int, int]:
+    """Numbers of an agent's observation, and of the state."""
+    (ours, theirs), n, m = traits(world), int(world.allies), int(world.enemies)
+    seen = 4 + m * (4 + theirs) + (n - 1) * (4 + ours) + ours
+    return seen, n * (3 + ours + actions_of(world)) + m * (2 + theirs)
+
+
+def madt_sizes(world: World) -> tuple[int, int]:
+    """Numbers of an agent's observation, and of its state."""
+    (ours, theirs), n, m, last = traits(world), int(world.allies), int(world.enemies), actions_of(world)
+    seen = (n - 1) * (4 + ours + last) + m * (4 + theirs) + 4 + (4 + ours + last) + n
+    return seen, (n - 1) * (7 + ours + last) + m * (7 + theirs) + 4 + (6 + ours + last) + n
+
+
+# -- parts of a layout: each writes from `at` on and returns where the next begins ------------------------------------
+
+
+@rule
+def put_type(world, u, out, at):  # type: ignore[no-untyped-def]
+    """The kind, one of n."""
+    for bit in range(world.types):
+        out[at + bit] = world.type_bit[u] == bit
+    return at + world.types
+
+
+@rule
+def put_shield(game, world, u, shields, out, at):  # type: ignore[no-untyped-def]
+    """The shield, if the unit's side has any."""
+    if not shields:
+        return at
+    out[at] = game.shield[u] / world.shield[u] if world.shield[u] > 0 else 0.0
+    return at + 1
+
+
+@rule
+def put_traits(game, world, u, out, at):  # type: ignore[no-untyped-def]
+    """Health, shield and kind."""
+    out[at] = game.health[u] / world.health[u]
+    at = put_shield(game, world, u, world.ally_shields if u < world.allies else world.enemy_shields, out, at + 1)
+    return put_type(world, u, out, at)
+
+
+@rule
+def put_one_of(value, n, out, at):  # type: ignore[no-untyped-def]
+    """One of n."""
+    for k in range(n):
+        out[at + k] = value == k
+    return at + n
+
+
+@rule
+def put_place(game, u, out, at):  # type: ignore[no-untyped-def]
+    """Where a unit stands on the map."""
+    out[at] = (game.x[u] - CENTRE) / SIDE
+    out[at + 1] = (game.y[u] - CENTRE) / SIDE
+    return at + 2
+
+
+@rule
+def put_offset(game, agent, u, away, out, at):  # type: ignore[no-untyped-def]
+    """How far a unit is from an agent, and in which direction."""
+    out[at] = away / SIGHT
+    out[at + 1] = (game.x[u] - game.x[agent]) / SIGHT
+    out[at + 2] = (game.y[u] - game.y[agent]) / SIGHT
+    return at + 3
+
+
+@rule
+def put_zeros(n, out, at):  # type: ignore[no-untyped-def]
+    """Nothing to be seen."""
+    for k in range(n):
+        out[at + k] = 0
+    return at + n
+
+
+@rule
+def put_moves(game, world, agent, out, at):  # type: ignore[no-untyped-def]
+    """In which directions the agent can move."""
+    for action in (NORTH, SOUTH, EAST, WEST):
+        out[at + action - NORTH] = can_move(game, world, agent, action)
+    return at + 4
+
+
+@rule
+def put_charge(game, world, u, out, at):  # type: ignore[no-untyped-def]
+    """How far a weapon is from being ready; of a healer, its energy."""
+    out[at] = (game.energy[u] if world.way[u] == HEAL else max(game.cooldown[u], 0.0)) / world.shown[u]
+    return at + 1
+
+
+# -- stock ------------------------------------------------------------------------------------------------------------
+
+
+@rule
+def see_stock(game, world, agent, may, out):  # type: ignore[no-untyped-def]
+    """An agent's observation: moves, enemies, allies, itself. `may` are its legal actions."""
+    if not alive(game, agent):
+        out[:] = 0
+        return
+    units = world.allies + world.enemies
+    at = put_moves(game, world, agent, out, 0)
+    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
+    for u in range(world.allies, units):
+        away = distance(game, agent, u)
+        if away < SIGHT and alive(game, u):
+            out[at] = may[FIRST_TARGET + u - world.allies]
+            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+        else:
+            at = put_zeros(4 + theirs, out, at)
+    for u in range(world.allies):
+        away = distance(game, agent, u)
+        if u == agent:
+            continue
+        if away < SIGHT and alive(game, u):
+            out[at] = 1
+            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+        else:
+            at = put_zeros(4 + ours, out, at)
+    put_traits(game, world, agent, out, at)
+
+
+@rule
+def survey_stock(game, world, out):  # type: ignore[no-untyped-def]
+    """The state: allies, enemies, last actions."""
+    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
+    at = 0
+    for u in range(world.allies + world.enemies):
+        allied = u < world.allies
+        if not alive(game, u):
+            at = put_zeros(3 + ours if allied else 2 + theirs, out, at)
+            continue
+        out[at] = game.health[u] / world.health[u]
+        at += 1
+        if allied:
+            at = put_charge(game, world, u, out, at)
+        at = put_place(game, u, out, at)
+        at = put_shield(game, world, u, world.ally_shields if allied else world.enemy_shields, out, at)
+        at = put_type(world, u, out, at)
+    for agent in range(world.allies):
+        at = put_one_of(game.last[agent], FIRST_TARGET + world.enemies, out, at)
+
+
+# -- madt -------------------------------------------------------------------------------------------------------------
+
+
+@rule
+def see_madt(game, world, agent, may, out):  # type: ignore[no-untyped-def]
+    """An agent's observation: allies, enemies, moves, itself, its number. The dead know their number alone."""
+    units, actions = world.allies + world.enemies, FIRST_TARGET + world.enemies
+    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
+    number = len(out) - world.allies
+    put_one_of(agent, world.allies, out, number)
+    if not alive(game, agent):
+        put_zeros(number, out, 0)
+        return
+    at = 0
+    for u in range(world.allies):
+        away = distance(game, agent, u)
+        if u == agent:
+            continue
+        if away < SIGHT and alive(game, u):
+            out[at] = 1
+            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+            at = put_one_of(game.last[u], actions, out, at)
+        else:
+            at = put_zeros(4 + ours + actions, out, at)
+    for u in range(world.allies, units):
+        away = distance(game, agent, u)
+        if away < SIGHT and alive(game, u):
+            out[at] = may[FIRST_TARGET + u - world.allies]
+            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+        else:
+            at = put_zeros(4 + theirs, out, at)
+    at = put_moves(game, world, agent, out, at)
+    out[at] = 1
+    at = put_traits(game, world, agent, out, put_zeros(3, out, at + 1))
+    put_one_of(game.last[agent], actions, out, at)
+
+
+@rule
+def survey_madt(game, world, agent, may, out):  # type: ignore[no-untyped-def]
+    """An agent's state: as its observation, but of all living units, with their places on the map."""
+    units, actions = world.allies + world.enemies, FIRST_TARGET + world.enemies
+    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
+    number = len(out) - world.allies
+    put_one_of(agent, world.allies, out, number)
+    if not alive(game, agent):
+        put_zeros(number, out, 0)
+        return
+    at = 0
+    for u in range(world.allies):
+        if u == agent:
+            continue
+        if not alive(game, u):
+            at = put_zeros(7 + ours + actions, out, at)
+            continue
+        away = distance(game, agent, u)
+        out[at] = away < SIGHT
+        at = put_charge(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+        out[at] = game.health[u] / world.health[u]
+        at = put_shield(game, world, u, world.ally_shields, out, at + 1)
+        at = put_type(world, u, out, put_place(game, u, out, at))
+        at = put_one_of(game.last[u], actions, out, at)
+    for u in range(world.allies, units):
+        if not alive(game, u):
+            at = put_zeros(7 + theirs, out, at)
+            continue
+        away = distance(game, agent, u)
+        out[at] = may[FIRST_TARGET + u - world.allies]
+        at = put_offset(game, agent, u, away, out, at + 1)
+        out[at] = away < SIGHT
+        at = put_place(game, u, out, put_traits(game, world, u, out, at + 1))
+    at = put_moves(game, world, agent, out, at)
+    out[at] = 1
+    at = put_zeros(3, out, at + 1)
+    out[at] = game.health[agent] / world.health[agent]
+    at = put_shield(game, world, agent, world.ally_shields, out, at + 1)
+    at = put_type(world, agent, out, put_place(game, agent, out, at))
+    put_one_of(game.last[agent], actions, out, at)
+
+
+# -- all games --------------------------------------------------------------------------------------------------------
+
+
+@rule
+def put_legal(game, world, agent, may):  # type: ignore[no-untyped-def]
+    """Which actions an agent may take."""
+    for action in range(FIRST_TARGET + world.enemies):
+        may[action] = legal(game, world, agent, action)
+
+
+@kernel
+def look(games, lo, hi, which, world, seat, acting, may):  # type: ignore[no-untyped-def]
+    """Write who acts, and what each may do."""
+    for i in range(lo, hi):
+        if which[i]:
+            for agent in range(world.allies):
+                seat[i, agent] = agent
+                acting[i, agent] = alive(games[i], agent)
+                put_legal(games[i], world, agent, may[i, agent])
+
+
+@kernel
+def look_course(games, lo, hi, which, time, earned):  # type: ignore[no-untyped-def]
+    """Write how far the battle is and what the last step brought, the same for every agent."""
+    for i in range(lo, hi):
+        if which[i]:
+            time[i, :] = games[i].time
+            earned[i, :] = games[i].earned
+
+
+@kernel
+def look_stock(games, lo, hi, which, world, may, seen):  # type: ignore[no-untyped-def]
+    """Write every agent's observation."""
+    for i in range(lo, hi):
+        if which[i]:
+            for agent in range(world.allies):
+                see_stock(games[i], world, agent, may[i, agent], seen[i, agent])
+
+
+@kernel
+def look_stock_state(games, lo, hi, which, world, state):  # type: ignore[no-untyped-def]
+    """Write the state, the same for every agent."""
+    for i in range(lo, hi):
+        if which[i]:
+            survey_stock(games[i], world, state[i, 0])
+            for agent in range(1, world.allies):
+                state[i, agent] = state[i, 0]
+
+
+@kernel
+def look_madt(games, lo, hi, which, world, may, seen):  # type: ignore[no-untyped-def]
+    """Write every agent's observation."""
+    for i in range(lo, hi):
+        if which[i]:
+            for agent in range(world.allies):
+                see_madt(games[i], world, agent, may[i, agent], seen[i, agent])
+
+
+@kernel
+def look_madt_state(games, lo, hi, which, world, may, state):  # type: ignore[no-untyped-def]
+    """Write every agent's state."""
+    for i in range(lo, hi):
+        if which[i]:
+            for agent in range(world.allies):
+                survey_madt(games[i], world, agent, may[i, agent], state[i, agent])

@@ -1,0 +1,50 @@
+"""Skirmish by MAPPO: one small net plays every unit, a critic sees the whole map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from velodrome.games import make
+from velodrome.learn.actions import Actions
+from velodrome.learn.ppo import Ppo, SelfPlay
+from velodrome.nets.flat import Eyes, FlatNet
+from velodrome.recipes.recipe import recipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from the command line."""
+
+    map: str = "3m"
+    """Or `starcraft:3m` for the game itself, where that is installed."""
+    games: int = 128
+    """Played side by side."""
+    lanes: int = 2
+    """Processes that play and learn side by side, one core each."""
+    widths: tuple[int, ...] = (64, 64)
+    """Of the player's layers."""
+    critic_widths: tuple[int, ...] = (64, 64)
+    """Of the central critic's layers."""
+    ppo: Ppo = Ppo(batch=16384, minibatch=2048, epochs=5, rate=7e-4, discount=0.99, entropy=0.01)
+
+
+@recipe("skirmish-mappo", source="Yu et al. 2022", says="small nets from scratch, a critic that sees the whole map")
+def skirmish_mappo(settings: Settings, seed: int, device: str) -> SelfPlay:
+    """Build the trainer."""
+    torch.manual_seed(seed)
+    at = settings.map if ":" in settings.map else "skirmish"
+    chosen: dict[str, Any] = {} if ":" in settings.map else {"map": settings.map}
+    game = make(at, settings.games, seed, observation="stock", state=True, **chosen)
+    seen, whole, agents = (*(game.spec.views[name].shape[0] for name in ("seen", "state")), game.spec.seats)
+    return SelfPlay(
+        game,
+        FlatNet(Eyes({"seen": seen}, {}, agents, False), settings.widths, Actions(game.spec.action).heads, ["legal"]),
+        settings.ppo,
+        seed=seed,
+        device=device,
+        critic=FlatNet(Eyes({"seen": seen, "state": whole}, {}, agents, False), settings.critic_widths, {"value": 1}),
+        lanes=settings.lanes,
+    )
