@@ -132,7 +132,7 @@ class Imitate:
             if "critic" in self.nets:
                 losses["critic"] = F.mse_loss(self.nets["critic"](views)["value"].float(), returns)
         for name, loss in losses.items():
-            told["policy_loss" if name == "net" else "value_loss"] = float(loss)
+            told["policy_loss" if name == "net" else "value_loss"] = loss.item()
             norm = self._step(name, loss, clock)
             told["gradient_norm" if name == "net" else "critic_gradient_norm"] = norm
         told["agreement"] = float((logits.argmax(-1) == action).float().mean())
