@@ -21,6 +21,7 @@ from velodrome.learn.evaluate import evaluate
 from velodrome.mistake import Mistake
 
 KINDS = [*GAMES, "meadow"]
+OPTIONS: dict[str, dict[str, Any]] = {"skirmish": {"state": True}}
 # Both say that spaces are other than arrays or numbers, which ours are on purpose: dicts by the names of the views.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Observation is not a NumPy array"),
@@ -29,7 +30,7 @@ pytestmark = [
 
 
 def game_of(name: str) -> Game:
-    return Meadow(1, 0) if name == "meadow" else make(name)
+    return Meadow(1, 0) if name == "meadow" else make(name, **OPTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize("name", KINDS)

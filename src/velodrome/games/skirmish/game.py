@@ -13,6 +13,9 @@ from velodrome.games.skirmish.maps import MAPS, World, world_of
 from velodrome.games.skirmish.rules import RECORD
 from velodrome.mistake import nearest
 
+MOST = 6.0
+"""No number that is seen is larger: the farthest unit is five times as far as one can see."""
+FULL_RETURN = 20
 LUCK = 0x4C55434B
 """Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
@@ -116,12 +119,12 @@ def spec_of(world: World, observation: str, state: bool, settings: dict[str, Any
     seen: dict[str, View] = {"legal": legal}
     if observation != "none":
         size, whole = views.madt_sizes(world) if observation == "madt" else views.stock_sizes(world)
-        seen["seen"] = View((size,), says="what is near enough to be seen")
+        seen["seen"] = View((size,), np.float32, -MOST, MOST, "what is near enough to be seen")
         if observation == "madt":
             seen["time"] = View((), np.int64, 0, int(world.limit), "steps so far")
-            seen["earned"] = View((), says="the reward of the last step")
+            seen["earned"] = View((), np.float32, 0, 2 * FULL_RETURN, "the reward of the last step")
         if state:
-            seen["state"] = View((whole,), says="the whole map", private=True)
+            seen["state"] = View((whole,), np.float32, -MOST, MOST, "the whole map", private=True)
     return Spec(
         name="skirmish",
         seats=agents,
