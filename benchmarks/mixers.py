@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -202,8 +203,6 @@ def fitted(sweep: str, sizes: Sequence[Size], rows: Sequence[Mapping[str, Any]])
         slope, intercept = np.polyfit(x, y, 1)
         off = y - (slope * x + intercept)
         error = math.sqrt(float(off @ off) / (len(x) - 2) / float(((x - x.mean()) ** 2).sum()))
-        from scipy.stats import t as student
-
         half = float(student.ppf(0.975, len(x) - 2)) * error
         line = {"side": side, "time by": what, "exponent": float(slope), "interval": [slope - half, slope + half]}
         found.append(line | {"said": SAID_EXPONENTS.get((side, sweep))})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ class StandIn:
     """SMAC's environment as far as the adapter knows it."""
 
     limit_of = staticmethod(lambda limit: limit)
+    closed: ClassVar[list[bool]] = []
 
     def __init__(self, map_name: str, seed: int):
         self.game = Skirmish(1, seed, map=map_name, state=True)
@@ -64,7 +66,7 @@ class StandIn:
         return self._units(int(self.game.world.allies), int(self.game.world.enemies))
 
     def close(self) -> None:
-        """Nothing to close."""
+        self.closed.append(True)
 
 
 @pytest.fixture
@@ -102,6 +104,31 @@ def test_it_can_be_evaluated_and_refuses_what_is_not_allowed() -> None:
         game.step(np.zeros((2, 3), np.int64))
     with pytest.raises(Mistake, match="cannot be saved"):
         game.snapshot()
+
+
+@pytest.mark.usefixtures("installed")
+def test_bots_do_what_the_real_game_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ground may differ from ours: here nobody can walk."""
+    as_it_is = StandIn.get_avail_actions
+    monkeypatch.setattr(
+        StandIn, "get_avail_actions", lambda self: [[*row[:2], 0, 0, 0, 0, *row[6:]] for row in as_it_is(self)]
+    )
+    game = make("starcraft:3m", 2)
+    for name in game.spec.bots:
+        game.reset()
+        for _ in range(30):
+            game.step(game.bot(name))
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_processes_end_with_it() -> None:
+    StandIn.closed.clear()
+    game = make("starcraft:3m", 2)
+    game.again(1)  # ends at once
+    assert len(StandIn.closed) == 1
+    del game
+    gc.collect()
+    assert len(StandIn.closed) == 3
 
 
 @pytest.mark.usefixtures("installed")

@@ -21,7 +21,7 @@ from velodrome.nets.evolution import (
     search_plainly,
     searched,
 )
-from velodrome.nets.kernels.evolve import COEFFICIENTS, FARTHEST, cross_masks, gelu
+from velodrome.nets.kernels.evolve import cross_masks, fit_in, gelu
 
 WIDTH, GENES = 32, 16
 SEARCHES = {
@@ -187,9 +187,8 @@ def test_shifts_are_drawn_for_those_that_are_shifted() -> None:
 
 def test_gelu_in_single_precision() -> None:
     x = np.concatenate([np.linspace(-9, 9, 100_001), [0.0, -20.0, 20.0]]).astype(np.float32)[None]
-    fit = np.array([*COEFFICIENTS, 2 / FARTHEST**2, FARTHEST, math.sqrt(0.5), 0.5], np.float32)
     got = x.copy()
-    gelu(got, False, fit)
+    gelu(got, False, fit_in(np.float32))
     wanted = torch.nn.functional.gelu(torch.from_numpy(x.astype(np.float64))).numpy()
     np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6)
 
@@ -213,3 +212,5 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Search(tournament=21)
     with pytest.raises(ValueError, match="at least 1 candidate"):
         Search(every=0)
+    with pytest.raises(ValueError, match="up to 62 genes, half the width of a net; these are 64"):
+        draw(Search(), torch.zeros(2, 64))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -177,19 +177,6 @@ class ForeignGame(Game):
             chosen: Array = (legal.cumsum(-1) > wanted[..., None]).argmax(-1)
             return chosen
         return 2 * chance - 1
-
-    def snapshot(self) -> NoReturn:
-        """Not to be had."""
-        raise Mistake(f"{self.spec.name} is a foreign environment, which cannot be saved in mid-play or put back")
-
-    def restore(self, records: Array) -> NoReturn:
-        """Not to be had."""
-        self.snapshot()
-
-    def resume(self, records: Array) -> None:
-        """Begin the games that come after those that a run kept the records of."""
-        self.records[:] = records
-        self.reset()
 
 
 def spec_of(name: str, slot: Slot, longest: int, settings: Mapping[str, Any]) -> Spec:

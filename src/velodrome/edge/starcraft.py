@@ -9,9 +9,11 @@ nothing can be saved in mid-play, so a run that is resumed begins its battles an
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +40,7 @@ class StarcraftGame(Skirmish):
     def __init__(self, games: int, seed: int, env: str, **options: Any):
         maker = _maker()
         self.battles = [maker(map_name=env, seed=seed + options.get("first", 0) + number) for number in range(games)]
+        self._end = weakref.finalize(self, _close, self.battles)
         super().__init__(games, seed, **{"map": env, **options, "jitter": True})
         for battle in self.battles:
             _refuse_other_sizes(battle, self)
@@ -102,23 +105,21 @@ class StarcraftGame(Skirmish):
         for i in (lo + np.flatnonzero(which[lo:hi])).tolist():
             self.views["legal"][i] = np.array(self.battles[i].get_avail_actions(), np.bool_)
 
-    def snapshot(self) -> NoReturn:
-        """Not to be had."""
-        raise Mistake(f"starcraft:{self.map} cannot be saved in mid-play or put back")
-
-    def restore(self, records: Array) -> NoReturn:
-        """Not to be had."""
-        self.snapshot()
-
-    def resume(self, records: Array) -> None:
-        """Begin the battles that come after those that a run kept the records of."""
-        self.records[:] = records
-        self.reset()
+    def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
+        """Ask a bot, which knows Skirmish's ground; what SMAC does not allow becomes the first thing that it does."""
+        super().advise(name, lo, hi, action)
+        orders, legal = action["order"][lo:hi], self.views["legal"][lo:hi]
+        refused = ~np.take_along_axis(legal, orders[..., None], -1)[..., 0]
+        orders[refused] = legal.argmax(-1)[refused]
 
     def close(self) -> None:
-        """End all processes of the game."""
-        for battle in self.battles:
-            battle.close()
+        """End all processes of the game; they end with it in any case."""
+        self._end()
+
+
+def _close(battles: Sequence[Any]) -> None:
+    for battle in battles:
+        battle.close()
 
 
 def _left(units: Any) -> bool:

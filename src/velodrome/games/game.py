@@ -25,6 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from velodrome.compiled import announced
 from velodrome.games.pool import Pool
+from velodrome.mistake import Mistake
 
 Array = NDArray[Any]
 Action = Mapping[str, Array]
@@ -228,10 +229,12 @@ class Game:
 
     def snapshot(self) -> Array:
         """Everything that the games' future depends on, for `restore`."""
+        self._refuse_unless_whole()
         return self.records.copy()
 
     def restore(self, records: Array) -> None:
         """Go back to a snapshot; every view is written anew, and nothing counts as just ended."""
+        self._refuse_unless_whole()
         self.records[:] = records
         self.rewards[:] = 0
         self.ended[:] = False
@@ -239,8 +242,16 @@ class Game:
         self._over_slices("look", self.look)
 
     def resume(self, records: Array) -> None:
-        """Go on from the records that a run kept."""
-        self.restore(records)
+        """Go on from the records that a run kept; where they do not tell all, with the games that come after those."""
+        if self.resumes:
+            self.restore(records)
+        else:
+            self.records[:] = records
+            self.reset()
+
+    def _refuse_unless_whole(self) -> None:
+        if not self.resumes:
+            raise Mistake(f"{self.spec.name} is played elsewhere: it cannot be saved in mid-play or put back")
 
     def _over_slices(self, what: str, work: Callable[[int, int], T]) -> list[T]:
         if (self._kind, what) in _compiled:

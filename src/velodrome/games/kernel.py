@@ -18,6 +18,7 @@ __all__ = [
     "nth_bit",
     "rule",
     "seed_states",
+    "uniform",
     "uniforms",
 ]
 
@@ -26,6 +27,12 @@ __all__ = [
 def below(bits, n):  # type: ignore[no-untyped-def]
     """A number in 0..n-1 from 64 random bits; the bias is under n / 2**32."""
     return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@rule
+def uniform(bits):  # type: ignore[no-untyped-def]
+    """A number from 0 to below 1 from 64 random bits."""
+    return np.float64(bits >> np.uint64(11)) * 2.0**-53
 
 
 @kernel
@@ -42,4 +49,4 @@ def uniforms(states, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             states[i], bits = draw(states[i])
-            out[i, j] = np.float64(bits >> np.uint64(11)) * 2.0**-53
+            out[i, j] = uniform(bits)

@@ -73,6 +73,8 @@ class Imitate:
             )
             for name, module in self.nets.items()
         }  # fmt: skip
+        wanted = {name for module in self.nets.values() for name in module.wants} | {part.mask}  # type: ignore[union-attr]
+        self.wanted = sorted(name for name in wanted if name in game.views)
         self._alone = Lanes(1, {})
         self.data = data
         self.samples = np.flatnonzero(data.arrays["acting"])
@@ -111,10 +113,7 @@ class Imitate:
         deciders = self.game.spec.deciders
         step, who = rows // deciders, rows % deciders
         arrays = self.data.arrays
-        wanted = {name for net in self.nets.values() for name in net.wants} | {self.part.mask}  # type: ignore[union-attr]
-        views = {
-            name: torch.from_numpy(arrays[f"view.{name}"][step, who]) for name in wanted if name in self.game.views
-        }
+        views = {name: torch.from_numpy(arrays[f"view.{name}"][step, who]) for name in self.wanted}
         seat = arrays["seat"][step, who]
         views["seat"] = torch.from_numpy(seat)
         action = torch.from_numpy(arrays[f"action.{self.part.name}"][step, who])

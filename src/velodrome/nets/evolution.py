@@ -19,11 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from velodrome.nets.kernels import kernels_take
-from velodrome.nets.kernels.evolve import MOST_GENES, cross_masks, evolve
+from velodrome.nets.kernels.evolve import MOST_GENES, RECONSTRUCTION, cross_masks, evolve
 from velodrome.nets.kernels.operation import array_from
-
-RECONSTRUCTION = 0.1
-"""Weight of the squared error in the fitness."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,8 @@ class Draws:
 def draw(search: Search, like: Tensor) -> Draws:
     """The chance of one search for `like [rows, genes]`."""
     rows, genes = like.shape
+    if genes > MOST_GENES:
+        raise ValueError(f"a search takes up to {MOST_GENES} genes, half the width of a net; these are {genes}")
     device, g, c = like.device, search.generations, search.children
     mutated = torch.rand(g, c) < search.mutation
     rivals = torch.rand(g, c, 2, search.population).topk(min(search.tournament, search.population)).indices
@@ -231,6 +230,6 @@ def search_compiled(judge: Judge, mean: Tensor, spread: Tensor, x: Tensor, searc
 def searched(judge: Judge, mean: Tensor, spread: Tensor, x: Tensor, search: Search) -> Tensor:
     """The noise `[rows, genes]` that a search of new chance finds, by the fastest form there is."""
     draws = draw(search, mean)
-    compiled = search.precision == "float32" and kernels_take(mean) and judge.genes <= MOST_GENES
+    compiled = search.precision == "float32" and kernels_take(mean)
     form: Callable[..., Tensor] = search_compiled if compiled else search_batched
     return form(judge, mean, spread, x, search, draws)

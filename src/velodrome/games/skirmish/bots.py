@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velodrome.games.kernel import below, draw, kernel, rule
-from velodrome.games.skirmish.fight import alive, can_target
+from velodrome.games.skirmish.fight import alive, can_target, distance
 from velodrome.games.skirmish.rules import (
     FIRST_TARGET,
     MOVE_X,
@@ -14,7 +14,6 @@ from velodrome.games.skirmish.rules import (
     STOP,
     WEST,
     can_move,
-    distance,
     legal,
     may_target,
     target_of,

@@ -60,19 +60,30 @@ def can_target(world, u, v):  # type: ignore[no-untyped-def]
 
 
 @rule
-def in_reach(game, world, u, v):  # type: ignore[no-untyped-def]
-    """Whether a unit can act on another from where it stands."""
-    dx, dy = game.x[u] - game.x[v], game.y[u] - game.y[v]
-    reach = world.reach[u] + world.radius[u] + world.radius[v]
-    return dx * dx + dy * dy <= reach * reach
+def distance(game, u, v):  # type: ignore[no-untyped-def]
+    """From centre to centre."""
+    return math.sqrt((game.x[u] - game.x[v]) ** 2 + (game.y[u] - game.y[v]) ** 2)
 
 
 @rule
-def foes(world, u):  # type: ignore[no-untyped-def]
-    """The units from..to of the other side."""
-    if u < world.allies:
-        return world.allies, world.allies + world.enemies
-    return 0, world.allies
+def is_within(game, u, x, y, away):  # type: ignore[no-untyped-def]
+    """Whether a unit is that near to a point."""
+    dx, dy = game.x[u] - x, game.y[u] - y
+    return dx * dx + dy * dy <= away * away
+
+
+@rule
+def in_reach(game, world, u, v):  # type: ignore[no-untyped-def]
+    """Whether a unit can act on another from where it stands."""
+    return is_within(game, u, game.x[v], game.y[v], world.reach[u] + world.radius[u] + world.radius[v])
+
+
+@rule
+def side_of(world, allied):  # type: ignore[no-untyped-def]
+    """The units from..to of a side."""
+    if allied:
+        return 0, world.allies
+    return world.allies, world.allies + world.enemies
 
 
 # -- choosing ---------------------------------------------------------------------------------------------------------
@@ -85,12 +96,11 @@ def choose_target(game, world, u):  # type: ignore[no-untyped-def]
     held = game.target[u]
     if held >= 0 and alive(game, held) and in_reach(game, world, u, held):
         return held
-    lo, hi = foes(world, u)
+    lo, hi = side_of(world, u >= world.allies)
     sees, best, nearest = world.scan[u] + world.radius[u], -1, 1e9
     for v in range(lo, hi):
         if alive(game, v) and can_target(world, u, v):
-            dx, dy = game.x[u] - game.x[v], game.y[u] - game.y[v]
-            away = math.sqrt(dx * dx + dy * dy) - world.radius[v]
+            away = distance(game, u, v) - world.radius[v]
             if away <= sees or world.hunts or game.hit_by[u] == v:
                 if world.way[v] == HEAL:
                     away += SIDE
@@ -102,11 +112,11 @@ def choose_target(game, world, u):  # type: ignore[no-untyped-def]
 @rule
 def choose_patient(game, world, u):  # type: ignore[no-untyped-def]
     """Whom a marching healer sees to: the nearest of its own that is hurt, else the nearest to stay with."""
-    lo, hi = (0, world.allies) if u < world.allies else (world.allies, world.allies + world.enemies)
+    lo, hi = side_of(world, u < world.allies)
     best, nearest = -1, 1e9
     for v in range(lo, hi):
         if alive(game, v) and can_target(world, u, v):
-            away = math.sqrt((game.x[u] - game.x[v]) ** 2 + (game.y[u] - game.y[v]) ** 2)
+            away = distance(game, u, v)
             if game.health[v] >= world.health[v] or game.energy[u] < ENERGY_PER_HEALTH * HEAL_PER_LOOP:
                 away += SIDE * 2.0
             if away < nearest:
@@ -173,13 +183,6 @@ def go_to(game, world, u, x, y):  # type: ignore[no-untyped-def]
         game.x[u] = x
     elif is_free(world, game.x[u], y):
         game.y[u] = y
-
-
-@rule
-def is_within(game, u, x, y, away):  # type: ignore[no-untyped-def]
-    """Whether a unit is that near to a point."""
-    dx, dy = game.x[u] - x, game.y[u] - y
-    return dx * dx + dy * dy <= away * away
 
 
 @rule
@@ -267,10 +270,9 @@ def hit(game, world, u, v, damage):  # type: ignore[no-untyped-def]
 @rule
 def burst(game, world, u):  # type: ignore[no-untyped-def]
     """A dying unit of that kind does damage to all of the other side around it."""
-    lo, hi = foes(world, u)
+    lo, hi = side_of(world, u >= world.allies)
     for v in range(lo, hi):
-        dx, dy, reach = game.x[u] - game.x[v], game.y[u] - game.y[v], BURST_RADIUS + world.radius[v]
-        if not world.flies[v] and dx * dx + dy * dy <= reach * reach:
+        if not world.flies[v] and is_within(game, u, game.x[v], game.y[v], BURST_RADIUS + world.radius[v]):
             hit(game, world, u, v, world.damage[u])
 
 
@@ -280,7 +282,7 @@ def lance(game, world, u, target):  # type: ignore[no-untyped-def]
     dx, dy = game.x[target] - game.x[u], game.y[target] - game.y[u]
     away = max(math.sqrt(dx * dx + dy * dy), 1e-9)
     dx, dy = dx / away, dy / away
-    lo, hi = foes(world, u)
+    lo, hi = side_of(world, u >= world.allies)
     for v in range(lo, hi):
         from_x, from_y = game.x[v] - game.x[target], game.y[v] - game.y[target]
         along, across = abs(from_x * dx + from_y * dy), abs(from_x * dy - from_y * dx)

@@ -9,13 +9,12 @@ import numpy as np
 from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
 from velodrome.games.kernel import seed_states
 from velodrome.games.skirmish import bots, play, text, views
-from velodrome.games.skirmish.maps import MAPS, World, world_of
+from velodrome.games.skirmish.maps import FULL_RETURN, MAPS, World, world_of
 from velodrome.games.skirmish.rules import RECORD
 from velodrome.mistake import nearest
 
 MOST = 6.0
 """No number that is seen is larger: the farthest unit is five times as far as one can see."""
-FULL_RETURN = 20
 LUCK = 0x4C55434B
 """Keeps a game's luck apart from its starts when both are seeded with the same number."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,6 +27,10 @@ from velodrome.games.skirmish.ways import lead_ways
 SIDE = 32
 """Maps are squares of so many cells."""
 MOST_UNITS, MOST_ALLIES = 66, 27
+KILL, VICTORY = 10.0, 200.0
+"""Points beside those for damage."""
+FULL_RETURN = 20
+"""What all points of a battle add up to as a reward."""
 Point = tuple[float, float]
 
 
@@ -214,6 +219,11 @@ def _is_free(free: Array, x: int, y: int) -> bool:
     return 0 <= x < SIDE and 0 <= y < SIDE and bool(free[y, x])
 
 
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """The kind of each unit."""
+    return [group.kind for group in groups for _ in range(group.n)]
+
+
 @cache
 def world_of(name: str, jitter: bool) -> World:
     """The map of that name."""
@@ -222,8 +232,8 @@ def world_of(name: str, jitter: bool) -> World:
 
 def prepared(battle: Map, jitter: bool) -> World:
     """A map for the rules to read."""
-    allies = [ALLIED[group.kind] for group in battle.allies for _ in range(group.n)]
-    enemies = [KINDS[group.kind] for group in battle.enemies for _ in range(group.n)]
+    allies = [ALLIED[name] for name in names_of(battle.allies)]
+    enemies = [KINDS[name] for name in names_of(battle.enemies)]
     kinds = [*allies, *enemies]
     world: Any = np.zeros(1, WORLD).view(np.recarray)[0]
     world.allies, world.enemies = len(allies), len(enemies)
@@ -231,7 +241,8 @@ def prepared(battle: Map, jitter: bool) -> World:
     world.goal_x, world.goal_y = battle.goal
     world.types = len(battle.types)
     world.ally_shields, world.enemy_shields = allies[0].race == PROTOSS, enemies[0].race == PROTOSS
-    world.worth = (10 * len(enemies) + 200 + sum(kind.health + kind.shield for kind in enemies)) / 20
+    points = KILL * len(enemies) + VICTORY + sum(kind.health + kind.shield for kind in enemies)
+    world.worth = points / FULL_RETURN
     for u, kind in enumerate(kinds):
         types = battle.types if u < len(allies) else battle.enemy_types
         world.type_bit[u] = types.index(kind.name) if types else -1

@@ -5,13 +5,11 @@ Units are numbered, allies first. Orders stand for a step of eight game loops, w
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from velodrome.games.kernel import below, draw, rule
-from velodrome.games.skirmish.fight import HOLD, MARCH, MOVE, TARGET, alive, can_target, game_loop, is_free
-from velodrome.games.skirmish.maps import MOST_ALLIES, MOST_UNITS, SIDE
+from velodrome.games.kernel import below, draw, rule, uniform
+from velodrome.games.skirmish.fight import HOLD, MARCH, MOVE, TARGET, alive, can_target, distance, game_loop, is_free
+from velodrome.games.skirmish.maps import KILL, MOST_ALLIES, MOST_UNITS, SIDE, VICTORY
 from velodrome.games.skirmish.units import ENERGY_AT_FIRST, HEAL, SHIELD_WAITS
 
 NOTHING, STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(7)
@@ -26,8 +24,6 @@ LOOPS = 8
 RUNNING, WON, LOST, DRAWN, CUT = range(5)
 SCATTER = 0.1
 """How far from their places units appear."""
-KILL, VICTORY = 10.0, 200.0
-"""Points beside those for damage."""
 
 RECORD = np.dtype(
     [
@@ -55,12 +51,6 @@ RECORD = np.dtype(
     ],
     align=True,
 )
-
-
-@rule
-def uniform(bits):  # type: ignore[no-untyped-def]
-    """From 0 to below 1."""
-    return np.float64(bits >> np.uint64(11)) * 2.0**-53
 
 
 # -- the start --------------------------------------------------------------------------------------------------------
@@ -141,12 +131,6 @@ def begin(game, world):  # type: ignore[no-untyped-def]
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------
-
-
-@rule
-def distance(game, u, v):  # type: ignore[no-untyped-def]
-    """From centre to centre."""
-    return math.sqrt((game.x[u] - game.x[v]) ** 2 + (game.y[u] - game.y[v]) ** 2)
 
 
 @rule

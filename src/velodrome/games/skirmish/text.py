@@ -5,18 +5,12 @@ from __future__ import annotations
 import math
 
 from velodrome.games.game import Array
-from velodrome.games.skirmish.maps import MAPS, SIDE, Group, World
+from velodrome.games.skirmish.maps import MAPS, SIDE, World, names_of
 from velodrome.games.skirmish.rules import CUT, DRAWN, EAST, FIRST_TARGET, LOST, NORTH, NOTHING, SOUTH, STOP, WEST, WON
-from velodrome.games.skirmish.units import HEAL, KINDS, Kind
+from velodrome.games.skirmish.units import HEAL, KINDS
 
 ENDS = {WON: "won", LOST: "lost", DRAWN: "drawn", CUT: "out of time"}
 NAMES = {NOTHING: "nothing", STOP: "stop", NORTH: "north", SOUTH: "south", EAST: "east", WEST: "west"}
-
-
-def kinds_on(name: str) -> list[Kind]:
-    """The kind of each unit, allies first."""
-    groups: tuple[Group, ...] = MAPS[name].allies + MAPS[name].enemies
-    return [KINDS[group.kind] for group in groups for _ in range(group.n)]
 
 
 def action_name(world: World, agent: int, action: int) -> str:
@@ -29,7 +23,7 @@ def action_name(world: World, agent: int, action: int) -> str:
 
 def describe(game: Array, name: str, world: World) -> str:
     """The map where anyone stands, north up, allies as capitals; then everyone alive, with what is left of them."""
-    kinds = kinds_on(name)
+    kinds = [KINDS[kind] for kind in names_of((*MAPS[name].allies, *MAPS[name].enemies))]
     units = world.allies + world.enemies
     alive = [u for u in range(units) if game["health"][u] > 0]
     lines = [f"step {game['time']} of {world.limit}" + (f", {ENDS[int(game['over'])]}" if game["over"] else "")]

@@ -8,9 +8,9 @@ state of its own, seen from where it stands.
 from __future__ import annotations
 
 from velodrome.games.kernel import kernel, rule
-from velodrome.games.skirmish.fight import alive
+from velodrome.games.skirmish.fight import alive, distance
 from velodrome.games.skirmish.maps import SIDE, World
-from velodrome.games.skirmish.rules import EAST, FIRST_TARGET, NORTH, SIGHT, SOUTH, WEST, can_move, distance, legal
+from velodrome.games.skirmish.rules import EAST, FIRST_TARGET, NORTH, SIGHT, SOUTH, WEST, can_move, legal
 from velodrome.games.skirmish.units import HEAL
 
 CENTRE = SIDE / 2
@@ -55,9 +55,28 @@ def put_type(world, u, out, at):  # type: ignore[no-untyped-def]
 
 
 @rule
-def put_shield(game, world, u, shields, out, at):  # type: ignore[no-untyped-def]
+def shielded(world, u):  # type: ignore[no-untyped-def]
+    """Whether the unit's side has shields."""
+    return world.ally_shields if u < world.allies else world.enemy_shields
+
+
+@rule
+def traits_of(world, u):  # type: ignore[no-untyped-def]
+    """How many numbers `put_traits` writes."""
+    return 1 + shielded(world, u) + world.types
+
+
+@rule
+def put_health(game, world, u, out, at):  # type: ignore[no-untyped-def]
+    """What is left of a unit."""
+    out[at] = game.health[u] / world.health[u]
+    return at + 1
+
+
+@rule
+def put_shield(game, world, u, out, at):  # type: ignore[no-untyped-def]
     """The shield, if the unit's side has any."""
-    if not shields:
+    if not shielded(world, u):
         return at
     out[at] = game.shield[u] / world.shield[u] if world.shield[u] > 0 else 0.0
     return at + 1
@@ -66,9 +85,14 @@ def put_shield(game, world, u, shields, out, at):  # type: ignore[no-untyped-def
 @rule
 def put_traits(game, world, u, out, at):  # type: ignore[no-untyped-def]
     """Health, shield and kind."""
-    out[at] = game.health[u] / world.health[u]
-    at = put_shield(game, world, u, world.ally_shields if u < world.allies else world.enemy_shields, out, at + 1)
-    return put_type(world, u, out, at)
+    return put_type(world, u, out, put_shield(game, world, u, out, put_health(game, world, u, out, at)))
+
+
+@rule
+def put_traits_and_place(game, world, u, out, at):  # type: ignore[no-untyped-def]
+    """Health and shield, where it stands, and its kind."""
+    at = put_shield(game, world, u, out, put_health(game, world, u, out, at))
+    return put_type(world, u, out, put_place(game, u, out, at))
 
 
 @rule
@@ -119,6 +143,24 @@ def put_charge(game, world, u, out, at):  # type: ignore[no-untyped-def]
     return at + 1
 
 
+@rule
+def put_in_sight(game, world, agent, u, told, out, at):  # type: ignore[no-untyped-def]
+    """What an agent sees of another unit: `told` first, then where and what it is; zeros if it is too far or dead."""
+    away = distance(game, agent, u)
+    if away >= SIGHT or not alive(game, u):
+        return put_zeros(4 + traits_of(world, u), out, at)
+    out[at] = told
+    return put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
+
+
+@rule
+def put_enemies_in_sight(game, world, agent, may, out, at):  # type: ignore[no-untyped-def]
+    """Every enemy, and whether it can be made a target."""
+    for number in range(world.enemies):
+        at = put_in_sight(game, world, agent, world.allies + number, may[FIRST_TARGET + number], out, at)
+    return at
+
+
 # -- stock ------------------------------------------------------------------------------------------------------------
 
 
@@ -128,44 +170,26 @@ def see_stock(game, world, agent, may, out):  # type: ignore[no-untyped-def]
     if not alive(game, agent):
         out[:] = 0
         return
-    units = world.allies + world.enemies
-    at = put_moves(game, world, agent, out, 0)
-    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
-    for u in range(world.allies, units):
-        away = distance(game, agent, u)
-        if away < SIGHT and alive(game, u):
-            out[at] = may[FIRST_TARGET + u - world.allies]
-            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
-        else:
-            at = put_zeros(4 + theirs, out, at)
+    at = put_enemies_in_sight(game, world, agent, may, out, put_moves(game, world, agent, out, 0))
     for u in range(world.allies):
-        away = distance(game, agent, u)
-        if u == agent:
-            continue
-        if away < SIGHT and alive(game, u):
-            out[at] = 1
-            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
-        else:
-            at = put_zeros(4 + ours, out, at)
+        if u != agent:
+            at = put_in_sight(game, world, agent, u, True, out, at)
     put_traits(game, world, agent, out, at)
 
 
 @rule
 def survey_stock(game, world, out):  # type: ignore[no-untyped-def]
     """The state: allies, enemies, last actions."""
-    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
     at = 0
     for u in range(world.allies + world.enemies):
         allied = u < world.allies
         if not alive(game, u):
-            at = put_zeros(3 + ours if allied else 2 + theirs, out, at)
+            at = put_zeros(2 + allied + traits_of(world, u), out, at)
             continue
-        out[at] = game.health[u] / world.health[u]
-        at += 1
+        at = put_health(game, world, u, out, at)
         if allied:
             at = put_charge(game, world, u, out, at)
-        at = put_place(game, u, out, at)
-        at = put_shield(game, world, u, world.ally_shields if allied else world.enemy_shields, out, at)
+        at = put_shield(game, world, u, out, put_place(game, u, out, at))
         at = put_type(world, u, out, at)
     for agent in range(world.allies):
         at = put_one_of(game.last[agent], FIRST_TARGET + world.enemies, out, at)
@@ -175,78 +199,66 @@ def survey_stock(game, world, out):  # type: ignore[no-untyped-def]
 
 
 @rule
-def see_madt(game, world, agent, may, out):  # type: ignore[no-untyped-def]
-    """An agent's observation: allies, enemies, moves, itself, its number. The dead know their number alone."""
-    units, actions = world.allies + world.enemies, FIRST_TARGET + world.enemies
-    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
+def put_number(game, world, agent, out):  # type: ignore[no-untyped-def]
+    """The agent's number, behind all else; returns whether it lives: the dead know nothing more."""
     number = len(out) - world.allies
     put_one_of(agent, world.allies, out, number)
     if not alive(game, agent):
         put_zeros(number, out, 0)
-        return
-    at = 0
-    for u in range(world.allies):
-        away = distance(game, agent, u)
-        if u == agent:
-            continue
-        if away < SIGHT and alive(game, u):
-            out[at] = 1
-            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
-            at = put_one_of(game.last[u], actions, out, at)
-        else:
-            at = put_zeros(4 + ours + actions, out, at)
-    for u in range(world.allies, units):
-        away = distance(game, agent, u)
-        if away < SIGHT and alive(game, u):
-            out[at] = may[FIRST_TARGET + u - world.allies]
-            at = put_traits(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
-        else:
-            at = put_zeros(4 + theirs, out, at)
+    return alive(game, agent)
+
+
+@rule
+def put_self(game, world, agent, out, at):  # type: ignore[no-untyped-def]
+    """The moves, and what stands where others have their distance."""
     at = put_moves(game, world, agent, out, at)
     out[at] = 1
-    at = put_traits(game, world, agent, out, put_zeros(3, out, at + 1))
+    return put_zeros(3, out, at + 1)
+
+
+@rule
+def see_madt(game, world, agent, may, out):  # type: ignore[no-untyped-def]
+    """An agent's observation: allies, enemies, moves, itself, its number."""
+    if not put_number(game, world, agent, out):
+        return
+    at, actions = 0, FIRST_TARGET + world.enemies
+    for u in range(world.allies):
+        if u != agent:
+            at = put_in_sight(game, world, agent, u, True, out, at)
+            seen = alive(game, u) and distance(game, agent, u) < SIGHT
+            at = put_one_of(game.last[u], actions, out, at) if seen else put_zeros(actions, out, at)
+    at = put_enemies_in_sight(game, world, agent, may, out, at)
+    at = put_traits(game, world, agent, out, put_self(game, world, agent, out, at))
     put_one_of(game.last[agent], actions, out, at)
 
 
 @rule
 def survey_madt(game, world, agent, may, out):  # type: ignore[no-untyped-def]
     """An agent's state: as its observation, but of all living units, with their places on the map."""
-    units, actions = world.allies + world.enemies, FIRST_TARGET + world.enemies
-    theirs, ours = 1 + world.enemy_shields + world.types, 1 + world.ally_shields + world.types
-    number = len(out) - world.allies
-    put_one_of(agent, world.allies, out, number)
-    if not alive(game, agent):
-        put_zeros(number, out, 0)
+    if not put_number(game, world, agent, out):
         return
-    at = 0
+    at, actions = 0, FIRST_TARGET + world.enemies
     for u in range(world.allies):
         if u == agent:
             continue
         if not alive(game, u):
-            at = put_zeros(7 + ours + actions, out, at)
+            at = put_zeros(7 + traits_of(world, u) + actions, out, at)
             continue
         away = distance(game, agent, u)
         out[at] = away < SIGHT
         at = put_charge(game, world, u, out, put_offset(game, agent, u, away, out, at + 1))
-        out[at] = game.health[u] / world.health[u]
-        at = put_shield(game, world, u, world.ally_shields, out, at + 1)
-        at = put_type(world, u, out, put_place(game, u, out, at))
-        at = put_one_of(game.last[u], actions, out, at)
-    for u in range(world.allies, units):
+        at = put_one_of(game.last[u], actions, out, put_traits_and_place(game, world, u, out, at))
+    for number in range(world.enemies):
+        u = world.allies + number
         if not alive(game, u):
-            at = put_zeros(7 + theirs, out, at)
+            at = put_zeros(7 + traits_of(world, u), out, at)
             continue
         away = distance(game, agent, u)
-        out[at] = may[FIRST_TARGET + u - world.allies]
+        out[at] = may[FIRST_TARGET + number]
         at = put_offset(game, agent, u, away, out, at + 1)
         out[at] = away < SIGHT
         at = put_place(game, u, out, put_traits(game, world, u, out, at + 1))
-    at = put_moves(game, world, agent, out, at)
-    out[at] = 1
-    at = put_zeros(3, out, at + 1)
-    out[at] = game.health[agent] / world.health[agent]
-    at = put_shield(game, world, agent, world.ally_shields, out, at + 1)
-    at = put_type(world, agent, out, put_place(game, agent, out, at))
+    at = put_traits_and_place(game, world, agent, out, put_self(game, world, agent, out, at))
     put_one_of(game.last[agent], actions, out, at)
 
 

@@ -25,6 +25,8 @@ FARTHEST = 4.0
 """Beyond it, erf is 1 or -1 in single precision."""
 TERMS = 15
 EPSILON = 1e-5
+RECONSTRUCTION = 0.1
+"""Weight of the squared error in the fitness."""
 
 
 def _fitted(terms: int) -> Array:
@@ -38,6 +40,11 @@ def _fitted(terms: int) -> Array:
 
 
 COEFFICIENTS = _fitted(TERMS)
+
+
+def fit_in(dtype: Any) -> Array:
+    """The numbers that `gelu` takes."""
+    return np.array([*COEFFICIENTS, 2 / FARTHEST**2, FARTHEST, math.sqrt(0.5), 0.5], dtype)
 
 
 @summing_kernel
@@ -264,8 +271,8 @@ def evolve(
     )
     block, size = min(BLOCK, len(mean)), first.shape[1]
     room = _room(block, size, rivals.shape[0] * rivals.shape[1], genes, width, len(fitness), dtype)
-    fit = np.array([*COEFFICIENTS, 2 / FARTHEST**2, FARTHEST, math.sqrt(0.5), 0.5], dtype)
-    consts = np.array([1 / width, EPSILON, 1, 0.1 / width], dtype)
+    fit = fit_in(dtype)
+    consts = np.array([1 / width, EPSILON, 1, RECONSTRUCTION / width], dtype)
     exact = bool(dtype == np.float64)
     search(
         mean, spread, x, from_x, ready, (first, rivals, *others), kept, np.array([shift], dtype), stop_gain, exact, fit,
