@@ -19,7 +19,7 @@ from velodrome.proof.causes import Cause, find
 from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.guard import Guard
 from velodrome.proof.processes import Setup
-from velodrome.proof.tune import Judge, Tuning, Verdict, judged
+from velodrome.proof.tune import Judge, Tuning, Verdict, judged, put_together
 from velodrome.recipes import find as find_recipe
 from velodrome.recipes.tuned import Tuned, read_settings, write_settings
 from velodrome.runs.settings import settings_to_json
@@ -170,6 +170,28 @@ def test_kept_changes_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> 
     found = judge.all_together(kept, 100, 100)
     assert made.tried == ["games+heads"]
     assert (found.verdict, found.ratio) == ("kept", pytest.approx(0.4, abs=0.02))
+
+
+@pytest.mark.parametrize("skill", ["passed", "failed"])
+def test_what_is_open_alone_may_be_proven_together(skill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, {"heads": 0.6, "games+heads": 0.4}, {"games+heads": skill})
+    alone = Verdict(change("heads", 2), "kept", "", trial_of(FASTER))
+    left_open = Verdict(change("games", 80), "faster, skill unproven", "not told apart", trial_of(FASTER))
+    for guard_s, tries in ((0.0, []), (600.0, ["games+heads", "games+heads"])):  # beside the kept one, and as one
+        found, told = Tuning(hearts(), evidence(), [], [alone, left_open]), list[Verdict]()
+        made.tried.clear()
+        put_together(found, Judge(hearts(), 0, 0.01), float("inf"), guard_s, told.append)
+        assert made.tried == tries
+    assert found.together is told[-1]
+    assert found.best is (found.together if skill == "passed" else alone)
+    assert ("together" in found.open[0].why) == (skill == "passed")
+    assert [verdict.verdict for verdict in found.verdicts] == ["kept", "faster, skill unproven"]
+
+
+def test_an_open_value_of_a_proven_setting_is_left_out() -> None:
+    proven = Verdict(change("heads", 2), "kept", "", trial_of(FASTER))
+    others = [Verdict(change(name, 1), "faster, skill unproven", "", trial_of(FASTER)) for name in ("heads", "games")]
+    assert Tuning(hearts(), evidence(), [], [proven, *others]).open == others[1:]
 
 
 def test_what_adds_nothing_to_the_others_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

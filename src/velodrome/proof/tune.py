@@ -17,7 +17,8 @@ from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, LONG_S, Trial, tri
 from velodrome.recipes.recipe import find as find_recipe
 
 Outcome = Literal["kept", "rejected", "inconclusive", "faster, skill unproven", "not tried"]
-GUARDED: dict[Passed, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": "faster, skill unproven"}
+OPEN: Outcome = "faster, skill unproven"
+GUARDED: dict[Passed, Outcome] = {"passed": "kept", "failed": "rejected", "unproven": OPEN}
 """What becomes of a faster change once it is known whether it learns no worse."""
 TOGETHER = 0.35
 """The part of the budget for kept changes beside each other and together."""
@@ -82,7 +83,7 @@ class Tuning:
     causes: list[Cause]
     verdicts: list[Verdict] = field(default_factory=list)
     together: Verdict | None = None
-    """All kept changes as one; None where fewer than two were kept."""
+    """All kept changes as one, with those whose skill was left open if that is proven; None where there are not two."""
     spent_s: float = 0.0
     interrupted: bool = False
 
@@ -90,6 +91,12 @@ class Tuning:
     def kept(self) -> list[Verdict]:
         """The changes that are proven, each alone."""
         return [found for found in self.verdicts if found.verdict == "kept"]
+
+    @property
+    def open(self) -> list[Verdict]:
+        """Those that are faster, but not known to learn no worse, where no other value of the setting is proven."""
+        proven = _names(self.kept)
+        return [found for found in self.verdicts if found.verdict == OPEN and found.change.name not in proven]
 
     @property
     def best(self) -> Verdict | None:
@@ -123,22 +130,47 @@ def tune(
     try:
         _try_all(found, propose(recipe, setup, found.causes), judge, began + budget_s * (1 - TOGETHER), kept)
         found.verdicts = judge.guarded(found.verdicts, guard_budget_s * _for_single_ones(found.verdicts), kept)
-        if len(found.kept) > 1:
-            last = began + budget_s + judge.guarding_s - judge.least_s
-            found.verdicts = judge.pruned(found.verdicts, last, kept)
-        if len(found.kept) > 1:
-            left_s = budget_s + judge.guarding_s - (time.monotonic() - began)
-            found.together = judge.all_together(found.kept, left_s, guard_budget_s - judge.guarding_s)
-            kept(found.together)
+        put_together(found, judge, began + budget_s, guard_budget_s, kept)
     except KeyboardInterrupt:
         found.interrupted = True
     found.spent_s = time.monotonic() - began
     return found
 
 
+def put_together(
+    found: Tuning, judge: Judge, until: float, guard_budget_s: float, kept: Callable[[Verdict], None]
+) -> None:
+    """Measure several changes as one: first with those whose skill no comparison has settled alone, since together they
+    may gain so much that it shows; then, if that proves nothing, without them."""
+
+    def measured_as_one(chosen: Sequence[Verdict], share: float) -> bool:
+        left_s, guard_s = until + judge.guarding_s - time.monotonic(), guard_budget_s - judge.guarding_s
+        found.together = judge.all_together(chosen, left_s, share * guard_s)
+        kept(found.together)
+        return found.together.verdict == "kept"
+
+    def prune(which: Outcome) -> None:
+        last = until + judge.guarding_s - judge.least_s
+        found.verdicts = judge.pruned(found.verdicts, last, kept, which)
+
+    if len(found.kept) > 1:
+        prune("kept")
+    share = 0.5 if len(found.kept) > 1 else 1.0
+    if found.open and share * (guard_budget_s - judge.guarding_s) >= judge.least_guard_s:
+        prune(OPEN)
+        chosen = [*found.kept, *found.open]
+        if found.open and len(chosen) > 1 and measured_as_one(chosen, share):
+            why = "its skill is proven together with the other changes, not alone"
+            members = {id(each) for each in found.open}
+            found.verdicts = [replace(each, why=why) if id(each) in members else each for each in found.verdicts]
+            return
+    if len(found.kept) > 1:
+        measured_as_one(found.kept, 1.0)
+
+
 def _for_single_ones(verdicts: Sequence[Verdict]) -> float:
     """The part of the guard's budget for single changes: the rest is for all together, if there are several."""
-    names = {found.change.name for found in verdicts if found.verdict in ("kept", "faster, skill unproven")}
+    names = {found.change.name for found in verdicts if found.verdict in ("kept", OPEN)}
     return 0.5 if len(names) > 1 else 1.0
 
 
@@ -193,7 +225,7 @@ class Judge:
         budget_s = max(self.least_s, min(2 * left_s / max(others, 1), LONGEST_S + 2 * self.least_s, left_s))
         verdict = self.measured(change, budget_s)
         self.say(f"{change.says}: {verdict.verdict}, {verdict.ratio:.3f} ({verdict.why})")
-        if verdict.verdict in ("kept", "faster, skill unproven"):
+        if verdict.verdict in ("kept", OPEN):
             self.faster.append(verdict)
         return verdict
 
@@ -211,7 +243,7 @@ class Judge:
         self, verdicts: list[Verdict], budget_s: float, kept: Callable[[Verdict], None] = lambda verdict: None
     ) -> list[Verdict]:
         """The same, with the skill compared of those that learn otherwise, the fastest of each setting first."""
-        open_ones = [found for found in verdicts if found.verdict == "faster, skill unproven"]
+        open_ones = [found for found in verdicts if found.verdict == OPEN]
         open_ones.sort(key=lambda found: found.ratio)
         if not open_ones or budget_s <= 0:
             return verdicts
@@ -238,12 +270,17 @@ class Judge:
         self.say(f"{found.change.says}: {guard.says}")
         return replace(found, verdict=GUARDED[guard.verdict], why=guard.says, guard=guard)
 
-    def pruned(self, verdicts: list[Verdict], until: float, kept: Callable[[Verdict], None]) -> list[Verdict]:
-        """The same without kept changes that add nothing to the others: two may mend one and the same loss. One that
-        learns otherwise has to be faster beside them, too."""
-        proven = sorted((found for found in verdicts if found.verdict == "kept"), key=lambda found: -found.ratio)
-        for found in proven[:-1]:
-            others = [other.change for other in verdicts if other.verdict == "kept" and other is not found]
+    def pruned(
+        self, verdicts: list[Verdict], until: float, kept: Callable[[Verdict], None], which: Outcome = "kept"
+    ) -> list[Verdict]:
+        """The same without those changes that add nothing to the others: two may mend one and the same loss. One that
+        learns otherwise has to be faster beside them, too. Open ones stand beside the kept ones, and not the other way
+        round."""
+        least = sorted((found for found in verdicts if found.verdict == which), key=lambda found: -found.ratio)
+        if which == "kept" or all(found.verdict != "kept" for found in verdicts):
+            least = least[:-1]
+        for found in least:
+            others = [other.change for other in verdicts if other.verdict in ("kept", which) and other is not found]
             if until - time.monotonic() < self.least_s:
                 break
             without = patched(self.setup, joined(others).patch)
@@ -274,8 +311,10 @@ class Judge:
                 break
             chosen = chosen[:-1]
         self.say(f"together: {found.verdict}, {found.ratio:.3f} ({found.why})")
-        if found.verdict == "faster, skill unproven" and guard_budget_s > 0:
+        if found.verdict == OPEN and guard_budget_s > 0:
+            began = time.monotonic()
             found = self.with_skill(found, guard_budget_s)
+            self.guarding_s += time.monotonic() - began
         return found
 
 
@@ -300,4 +339,4 @@ def judged(change: Change, found: Trial) -> Verdict:
     if found.interval[1] > 1 - LITTLE:
         why = f"it may gain less than {LITTLE:.0%}, too little for other learning"
         return Verdict(change, "rejected", why, found, guard)
-    return Verdict(change, "faster, skill unproven", guard.says, found, guard)
+    return Verdict(change, OPEN, guard.says, found, guard)

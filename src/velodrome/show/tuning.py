@@ -54,7 +54,7 @@ def page_of(tuning: Tuning, folder: str, seed: int) -> Page:
     """What the pages of this tuning say."""
     page = Page(tuning.setup.recipe, folder, str(seed), sentences(tuning))
     if tuning.together is not None:
-        title = f"All kept changes together: {tuning.together.verdict}"
+        title = f"Changes together: {tuning.together.verdict}"
         page.parts.append(_table(title, [tuning.together], "Gains do not multiply, so they are measured again as one."))
     for outcome, title in _TITLES:
         found = [verdict for verdict in tuning.verdicts if verdict.verdict == outcome]
