@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,38 @@ class Disturbance:
         """From the start until now."""
         others_s = (busy_s() - self.busy_s) - (own_s() - self.own_s)
         return max(others_s / (time.perf_counter() - self.began_s) / (psutil.cpu_count() or 1), 0.0)
+
+
+class Lines:
+    """Rows of a long measurement, kept from call to call until its record is made of them."""
+
+    def __init__(self, name: str):
+        self.path = RESULTS / f"{name}.lines.jsonl"
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep one more."""
+        self.rows.append(row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row)[:300], file=sys.stderr, flush=True)
+
+    def has(self, **wanted: Any) -> bool:
+        """Whether a row with these values is there."""
+        return any(all(row.get(name) == value for name, value in wanted.items()) for row in self.rows)
+
+    def close(self) -> None:
+        """The record is made: the next call begins anew."""
+        self.path.unlink(missing_ok=True)
+
+
+def velodrome(*arguments: str) -> dict[str, Any]:
+    """The JSON document with which the command answers; its progress goes to the terminal."""
+    done = subprocess.run([sys.executable, "-m", "velodrome", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
 def record(figures: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def matrix_ms(shapes: list[tuple[int, int, int]]) -> float:
 
 def optimizer_ms(trainer: SelfPlay) -> float:
     """One update of all parameters and the norm of their gradients."""
-    return least_ms(lambda: trainer.optimizer.step(trainer.team), 100)
+    return least_ms(lambda: trainer.optimizers[0].step(trainer.team), 100)
 
 
 def input_ms(trainer: SelfPlay, rows: Tensor) -> float:
@@ -129,7 +129,7 @@ def floor_of_minibatch(minibatch: int) -> dict[str, Any]:
     rows = lane.segment.rows[:minibatch]
 
     def step() -> None:
-        trainer.optimizer.offer_places(0, lane.parameters)
+        trainer.optimizers[0].offer_places(0, lane.parameters[0])
         lane.gradient(rows, clock)
         trainer._step(lane, clock)
 

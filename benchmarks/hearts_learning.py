@@ -10,12 +10,11 @@ shorter one. Evaluation is off the clock, over 5,000 duplicate deals, with the s
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, Disturbance, keep
+from common import RESULTS, Disturbance, keep, velodrome
 
 NAME = "hearts_learning"
 DEALS = 5000
@@ -26,13 +25,6 @@ WANTED = {
     ("hearts-attention", 1800, "rule"): 10.0,
 }
 """What the mean plus two standard errors has to be below."""
-
-
-def velodrome(*arguments: str) -> dict[str, Any]:
-    """The JSON document with which the command answers; its progress goes to the terminal."""
-    done = subprocess.run([sys.executable, "-m", "velodrome", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
 
 
 def train(recipe: str, seconds: int, seed: int) -> list[dict[str, Any]]:

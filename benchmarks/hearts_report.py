@@ -9,7 +9,6 @@ python benchmarks/hearts_report.py [SECONDS OF A TRIAL] [SECONDS OF TRAINING]
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 
-from common import RESULTS, Disturbance, keep
+from common import Disturbance, Lines, keep
 from velodrome.meter.card import card
 from velodrome.nets import make_net
 from velodrome.proof.changes import Change, patched
@@ -58,8 +57,6 @@ BOTTLENECKS = {
 }
 """What the report says each takes."""
 BASELINE, OPEN, EPISODES = "as it is", "faster, skill unproven", 1000
-LINES = RESULTS / "hearts_report.lines.jsonl"
-"""Every trial and every training that is done; the record is made of them when all are."""
 
 
 def setup(name: str) -> Setup:
@@ -140,31 +137,23 @@ def rounds(names: Sequence[str]) -> list[list[str]]:
 
 def main(trial_s: float, train_s: float) -> None:
     """Go on until every advice is judged."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    lines = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
-
-    def done(row: dict[str, Any]) -> None:
-        lines.append(row)
-        with LINES.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row)[:300], file=sys.stderr, flush=True)
-
+    lines = Lines("hearts_report")
     for name in ADVICE:
-        if all(row.get("advice") != name for row in lines):
+        if not lines.has(advice=name):
             others = Disturbance()
-            done(tried(name, trial_s) | {"others": others.share()})
-    advised = [row for row in lines if "advice" in row]
+            lines.add(tried(name, trial_s) | {"others": others.share()})
+    advised = [row for row in lines.rows if "advice" in row]
     arms = [BASELINE, *(row["advice"] for row in advised if row["verdict"] == OPEN)]
     for seed in range(SEEDS):
         for names in rounds(arms):
-            if not any(row.get("seed") == seed and names[0] in row for row in lines):
-                done(learnt(names, seed, train_s))
-    skills = [row for row in lines if "seed" in row]
+            if not any(row.get("seed") == seed and names[0] in row for row in lines.rows):
+                lines.add(learnt(names, seed, train_s))
+    skills = [row for row in lines.rows if "seed" in row]
     keep(
         "hearts_report", [judged(row, skills, train_s) for row in advised],
         bottlenecks=bottlenecks(), settings=setup(BASELINE).settings, trial_s=trial_s, train_s=train_s,
     )  # fmt: skip
-    LINES.unlink()
+    lines.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from common import RESULTS, keep
+from common import RESULTS, keep, velodrome
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
@@ -166,13 +165,6 @@ def train_ours(training: Training, limit_s: float, every_s: float) -> None:
         state["seconds"] = max(trained["seconds"], state["seconds"])
         state["iterations"], state["steps"] = trained["iterations"], trained["decisions"]
         training.score(points)
-
-
-def velodrome(*arguments: str) -> Record:
-    """The JSON document with which the command answers."""
-    done = subprocess.run([sys.executable, "-m", "velodrome", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
-    document: Record = json.loads(done.stdout)
-    return document
 
 
 def _points(found: Any) -> Record:

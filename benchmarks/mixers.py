@@ -164,7 +164,7 @@ def measured(size: Size, rounds: int, device: str, names: Sequence[str] = ()) ->
             row[f"{name}{suffix} ms"] = 1e3 * float(np.median(taken))
         for one, other in (("search", "mhsa"), ("reference", "search"), ("evae", "mhsa")):
             if one in times and other in times:
-                found = median_ratio(times[one], times[other], paired=True)
+                found = median_ratio(times[other], times[one], paired=True)
                 row[f"{one} over {other}{suffix}"] = found.ratio
                 row[f"{one} over {other}{suffix} between"] = list(found.interval)
     return row

@@ -11,13 +11,12 @@ python benchmarks/planted_causes.py [RECIPE ...] [--budget SECONDS] [--guard-bud
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, Disturbance, keep
+from common import Disturbance, Lines, keep
 from planted.recipes import CLEAN, PLANTED, Planted, clean_name, name_of, planted
 from velodrome.proof.changes import patched
 from velodrome.proof.guard import compare_skill
@@ -28,8 +27,6 @@ from velodrome.proof.tune import Verdict, tune
 from velodrome.runs.settings import settings_to_json
 
 NAME, FILE = "planted_causes", Path("benchmarks/planted/recipes.py").as_posix()
-LINES = RESULTS / f"{NAME}.lines.jsonl"
-"""A row for each recipe that is done."""
 BUDGET_S, GUARD_S, AGAIN_S, AGAIN_SEED = 80.0, 100.0, 60.0, 5000
 CAUSES = {
     "minibatch": "dispatch-bound minibatches",
@@ -129,18 +126,6 @@ def measured_again(row: Mapping[str, Any]) -> dict[str, Any]:
     return dict(row) | {"others": others, "false_changes": false}
 
 
-def done() -> dict[str, dict[str, Any]]:
-    """The rows of earlier calls."""
-    lines = LINES.read_text(encoding="utf-8").splitlines() if LINES.exists() else []
-    return {row["recipe"]: row for row in map(json.loads, lines)}
-
-
-def saved(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep every row for a later call."""
-    LINES.parent.mkdir(parents=True, exist_ok=True)
-    LINES.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE")
@@ -150,14 +135,15 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.recipes) - set(recipes()):
         parser.error(f"no such recipe: {', '.join(sorted(unknown))}; there are {', '.join(recipes())}")
-    rows = done()
+    lines = Lines(NAME)
+    rows = {row["recipe"]: row for row in lines.rows}  # of a recipe, the last
     for name in options.recipes or recipes():
         print(name, flush=True)
         if name not in rows or options.again:
             rows[name] = tuned(name, options.budget, options.guard_budget)
-            saved(rows)
+            lines.add(rows[name])
         rows[name] = measured_again(rows[name])
-        saved(rows)
+        lines.add(rows[name])
     plants = [row for row in rows.values() if row["planted"]]
     keep(
         NAME,

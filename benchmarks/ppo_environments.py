@@ -10,28 +10,19 @@ after, with the random player beside it.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from common import Disturbance, keep
+from common import Disturbance, keep, velodrome
 
 CARTPOLE, SOLVED, WANTED_S = "gymnasium:CartPole-v1", 475, 60
 SHORT = ("gymnasium:Pendulum-v1", "pettingzoo:mpe2.simple_spread_v3")
 GAMES = ("--episodes", "100")
 UNSEEN = (*GAMES, "--seed", "1000", "--threads", "1")
-
-
-def velodrome(*arguments: str) -> dict[str, Any]:
-    """The JSON document with which the command answers; its progress goes to the terminal."""
-    done = subprocess.run([sys.executable, "-m", "velodrome", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
 
 
 def train(game: str, seed: int, run: str, *until: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def contestants(name: str, steps: int) -> list[Contestant]:
 def figure(name: str, wanted: float, turns: dict[str, list[Record]], best: dict[str, Record]) -> Record:
     """One row: both rates, and how many times theirs ours is."""
     seconds = {side: [turn["seconds"] for turn in taken] for side, taken in turns.items()}
-    ratio = median_ratio(seconds["JaxMARL"], seconds["Velodrome"], paired=True)
+    ratio = median_ratio(seconds["Velodrome"], seconds["JaxMARL"], paired=True)
     rates = {side: MAPS[name][0] / median(taken) for side, taken in seconds.items()}
     return {
         "map": name,

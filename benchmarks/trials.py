@@ -8,13 +8,11 @@ python benchmarks/trials.py [TRIALS OF EACH KIND]
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, Disturbance, keep
+from common import Disturbance, Lines, keep
 from velodrome.proof.guard import same_learning
 from velodrome.proof.knobs import kind_of
 from velodrome.proof.processes import Setup
@@ -23,8 +21,6 @@ from velodrome.proof.trial import trial
 RECIPE = f"{Path('benchmarks/recipes/slowed.py').as_posix()}:slowed"
 BUDGET_S, DELAY = 30.0, 0.05
 PHASES = ("learn.backward", "learn.forward", "collect.infer")
-LINES = RESULTS / "trials.lines.jsonl"
-"""What has been done; the record is made of it when all is."""
 
 
 def setup(phase: str, delay: float) -> Setup:
@@ -53,11 +49,6 @@ def one(number: int, delay: float) -> dict[str, Any]:
         "guard": [guard.kind, guard.verdict],
         "others": others.share(),
     }
-
-
-def done() -> list[dict[str, Any]]:
-    """What earlier calls have done."""
-    return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,24 +81,15 @@ def _row(kind: str, rows: list[dict[str, Any]], counts: dict[str, int]) -> dict[
 
 def main(trials: int) -> None:
     """Go on until there are as many of each kind."""
-    rows = done()
-    LINES.parent.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    lines = Lines("trials")
     for number in range(trials):
         for delay in (0.0, DELAY):
             kind = "delayed" if delay else "same"
-            if any(row["number"] == number and row["kind"] == kind for row in rows):
-                continue
-            rows.append(one(number, delay))
-            with LINES.open("a") as lines:
-                lines.write(json.dumps(rows[-1]) + "\n")
-            said = {
-                name: rows[-1][name] for name in ("number", "kind", "phase", "verdict", "ratio", "largest", "spent_s")
-            }
-            print(json.dumps(said), f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    rows = [row for row in rows if row["number"] < trials]
+            if not lines.has(number=number, kind=kind):
+                lines.add(one(number, delay))
+    rows = [row for row in lines.rows if row["number"] < trials]
     keep("trials", summary(rows), budget_s=BUDGET_S, delay=DELAY, trials=rows)
-    LINES.unlink()
+    lines.close()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from small import TOY, small
+from velodrome.games import make
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.opponents import Opponents
 from velodrome.learn.trainer import Trainer
@@ -22,7 +27,10 @@ from velodrome.meter.budget import PHASES
 from velodrome.meter.clock import Clock
 from velodrome.recipes import RECIPES, find
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
+from velodrome.runs.datasets import Recorder
 
+RECORDED = object()
+"""In the place of a folder: a set of episodes that was recorded for these tests."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "hearts": [
         {"lanes": 1},
@@ -31,6 +39,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "ppo": [
         {"game": "pettingzoo:mpe2.simple_spread_v3", "lanes": 2},
         {"game": "hearts", "normalise_observations": False},
+    ],
+    "skirmish-madt": [{"data": RECORDED, "pretraining": 2, "tokens": "rtgs_state_action", "context": 3}],
+    "skirmish-eva": [
+        {"data": RECORDED, "pretraining": 2, "lanes": 1, "tokens": "state_action", "mixing": True, "taught": True},
+        {"data": RECORDED, "pretraining": 1, "context": 2, "mixing": True},
     ],
 }
 """Settings beside the defaults that change how a recipe works or what its state holds."""
@@ -47,7 +60,18 @@ class Kind:
 
     def __call__(self, seed: int = 0) -> Trainer:
         found = find(self.name)
-        return found.build(dataclasses.replace(small(found.settings()), **self.variant), seed, "cpu")
+        changes = {name: str(recorded()) if value is RECORDED else value for name, value in self.variant.items()}
+        return found.build(dataclasses.replace(small(found.settings()), **changes), seed, "cpu")
+
+
+@cache
+def recorded() -> Path:
+    """A few battles to learn from."""
+    folder, recorder = Path(tempfile.mkdtemp(prefix="velodrome-")), Recorder()
+    evaluate("focus", make("skirmish", map="3m", observation="madt", state=True), episodes=12, record=recorder)
+    recorder.write(folder, {"who": "focus"})
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 KINDS = [Kind(name, variant) for name in [*RECIPES, TOY] for variant in [{}, *VARIANTS.get(name, [])]]
@@ -85,7 +109,9 @@ def test_iterations_learn_and_count(kind: Kind) -> None:
 
 def test_every_phase_has_a_known_name(kind: Kind) -> None:
     clock = Clock()
-    kind().iterate(clock)
+    trainer = kind()
+    for _ in range(3):  # into the second stage, where there is one
+        trainer.iterate(clock)
     names = {phase.name for phase in clock.budget().phases}
     assert names <= set(PHASES)
     assert {name.split(".")[0] for name in names} >= {"collect", "learn"}
@@ -168,7 +194,8 @@ def views_of(trainer: Trainer) -> dict[str, Tensor]:
         game.step(game.bot("random"))
         game.reset(game.ended | game.cut)
     views = {name: game.views[name] for name, view in game.spec.views.items() if not view.private}
-    return {name: torch.from_numpy(array).flatten(0, 1) for name, array in (views | {"seat": game.seat}).items()}
+    views |= {"seat": game.seat, "game": np.repeat(np.arange(game.games)[:, None], game.spec.deciders, 1)}
+    return {name: torch.from_numpy(array).flatten(0, 1) for name, array in views.items()}
 
 
 @pytest.mark.parametrize("greedy", [False, True])
@@ -178,7 +205,7 @@ def test_a_row_with_nothing_legal_gives_no_nan(kind: Kind, blank: str, greedy: b
     views = views_of(trainer)
     masks = {part.mask for part in trainer.game.spec.action if getattr(part, "mask", None)}
     for name in views:
-        if name in masks or (blank == "everything" and name != "seat"):
+        if name in masks or (blank == "everything" and name not in ("seat", "game")):
             views[name][::2] = 0
     policy = trainer.policy(greedy)
     with torch.no_grad(), nan_is_refused(trainer.nets):

@@ -60,6 +60,23 @@ def test_equals_torch_distributions(part: Part) -> None:
         torch.testing.assert_close(entropy, oracle.entropy(), rtol=1e-4, atol=1e-4)
 
 
+def test_divergence_equals_torchs() -> None:
+    actions, outputs, views = an_example(parts=PARTS[:2])
+    other = {name: output + 0.5 * torch.randn(output.shape, generator=generator(3)) for name, output in outputs.items()}
+    one, two = ([reference(part, each, views) for part in PARTS[:2]] for each in (outputs, other))
+    p, q = one[0].probs, two[0].probs  # torch's own is NaN under a mask of minus infinity
+    of_choice = torch.where(p > 0, p * (p.log() - q.log()), 0.0).sum(-1)
+    p, q = (each[1].base_dist.probs for each in (one, two))
+    of_bits = (torch.special.xlogy(p, p / q.clamp_min(1e-30)) + torch.special.xlogy(1 - p, (1 - p) / (1 - q))).sum(-1)
+    found = actions.divergence(outputs, other, views)
+    torch.testing.assert_close(found, of_choice + of_bits, rtol=1e-4, atol=1e-5)
+    assert (found > -1e-6).all()
+    assert found.mean() > 0.05
+    torch.testing.assert_close(actions.divergence(outputs, outputs, views), torch.zeros(ROWS))
+    with pytest.raises(ValueError, match="aim"):
+        Actions(PARTS).divergence(*([an_example()[1]] * 2), views)
+
+
 def test_box_equals_scipys_cut_normal() -> None:
     actions, outputs, views = an_example(parts=(PARTS[2],))
     action, log_prob = actions.sample(outputs, views, generator())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from velodrome.learn.adam import Adam, Average
+from velodrome.learn.adam import Adam, Average, decays
 from velodrome.learn.lanes import Lanes
 
 ALONE = Lanes(1, {})
@@ -113,3 +113,32 @@ def test_an_average_follows_the_net_that_comes_first_and_only_where_it_is_told_t
     average.follow(slice(8, 12))
     for own, was in zip(average.net.parameters(), before, strict=True):
         torch.testing.assert_close(own, was + 1)
+
+
+def test_a_later_optimizer_of_the_same_weights_leaves_them_where_they_are() -> None:
+    made = net()
+    first = Adam(list(made.parameters()), 1e-2)
+    second = Adam(list(made.parameters()), 1e-2)
+    assert second.weights is first.weights
+    for optimizer in (first, second, first):
+        before = made[0].weight.detach().clone()
+        give_gradients(made, 0, 1.0)
+        optimizer.bring(0, list(made.parameters()))
+        optimizer.step(ALONE)
+        assert not torch.equal(made[0].weight, before)
+
+
+def test_an_optimizer_whose_weights_were_taken_says_so() -> None:
+    made, other = net(), nn.Linear(2, 2)
+    first = Adam(list(made.parameters()), 1e-2)
+    Adam([*made.parameters(), *other.parameters()], 1e-2)
+    give_gradients(made, 0, 1.0)
+    first.bring(0, list(made.parameters()))
+    with pytest.raises(RuntimeError, match="another optimizer"):
+        first.step(ALONE)
+
+
+def test_what_does_not_learn_does_not_decay() -> None:
+    made = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1))
+    made[2].requires_grad_(False)
+    assert decays(made, 0.1) == [0.1, 0.0, 0.0, 0.0, 0.0, 0.0]

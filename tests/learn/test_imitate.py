@@ -80,6 +80,26 @@ def test_every_living_decision_is_a_sample(folder: Path) -> None:
     assert returns[: len(first)].tolist() == trainer.returns[0][first].tolist()
 
 
+def test_what_is_remembered_of_a_set_is_what_was_seen_before(folder: Path) -> None:
+    torch.manual_seed(0)
+    game = battle()
+    actor = DecisionNet("seen", 64, "order", 9, tokens="rtgs_state_action", orders=9, context=4)
+    trainer = Imitate(game, Dataset(folder), actor, FAST)
+    data, memory = trainer.data, actor.start(3)
+    second = int(data.starts[1])
+    for step in [*range(second, second + 6), *range(6)]:
+        if step in data.starts:
+            memory = actor.start(3)
+        rows = step * 3 + np.arange(3)
+        views, _, _ = trainer._batch(rows)
+        end = int(data.starts[data.starts > step][0])
+        to_come = data.arrays["reward"][step:end].sum(0)
+        torch.testing.assert_close(20 - views["earned"], torch.from_numpy(to_come).float())
+        for name, part in memory.items():
+            assert torch.equal(views[name], part), (name, step)
+        memory = actor.remember(views)
+
+
 def test_returns_end_with_their_episode() -> None:
     rewards = np.array([[1.0], [2.0], [4.0], [8.0]])
     found = returns_to_go(rewards, np.array([0, 2, 4]), 0.5)

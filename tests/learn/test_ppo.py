@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from velodrome.games import make
+from velodrome.games.game import Choice
 from velodrome.learn.actions import Actions
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.opponents import Opponents, Pool, Table, digest
+from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.ppo import Ppo, SelfPlay
 from velodrome.meter.clock import Clock
 from velodrome.nets.hearts import critic, player
@@ -49,11 +51,12 @@ def test_lanes_add_up_to_the_whole_gradient() -> None:
     for number, lane in enumerate(made.lanes):
         rows = lane.segment.rows[:64]
         loss, _ = lane._loss(*lane._batch(rows))
-        expected.append(torch.autograd.grad(loss, lane.parameters))
+        (parameters,) = lane.parameters
+        expected.append(torch.autograd.grad(loss, parameters))
         lane.gradient(rows, Clock(enabled=False))
-        made.optimizer.bring(number, lane.parameters)
+        made.optimizers[0].bring(number, parameters)
     total = torch.cat([(a + b).flatten() / 2 for a, b in zip(*expected, strict=True)])
-    torch.testing.assert_close(made.optimizer.gradients.sum(0), total, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(made.optimizers[0].gradients.sum(0), total, atol=1e-6, rtol=1e-4)
 
 
 def test_parts_of_a_minibatch_add_up_to_the_whole() -> None:
@@ -89,6 +92,92 @@ def test_the_ratio_is_one_before_the_first_update() -> None:
     _, told = lane._loss(*lane._batch(lane.segment.rows))
     assert abs(float(told[3])) < 1e-6  # the policy has not moved
     assert float(told[4]) == 0  # and nothing was clipped
+
+
+def test_played_in_another_mode_it_is_not_unless_it_learns_as_it_played() -> None:
+    for as_played in (False, True):
+        torch.manual_seed(0)
+        made = trainer(settings=replace(SMALL, as_played=as_played))
+        made.nets["net"].add_module("drop", nn.Dropout(0.5))
+        made.nets["net"].register_forward_hook(lambda net, _, out: {k: 30 * net.drop(v) for k, v in out.items()})
+        lane = made.lanes[0]
+        lane.play(Clock(enabled=False))
+        lane.estimate()
+        _, told = lane._loss(*lane._batch(lane.segment.rows))
+        assert (abs(float(told[3])) < 1e-6) == as_played
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_critic_can_learn_at_its_own_rate(lanes: int) -> None:
+    made = trainer(lanes, settings=replace(SMALL, critic_rate=1e-12))
+    before = {name: [part.detach().clone() for part in net.parameters()] for name, net in made.nets.items()}
+    made.iterate(Clock(enabled=False))
+    moved = {
+        name: max(
+            float((now.detach() - was).abs().max())
+            for now, was in zip(made.nets[name].parameters(), parts, strict=True)
+        )
+        for name, parts in before.items()
+    }
+    assert moved["net"] > 1e-3
+    assert moved["critic"] < 1e-8
+
+
+# -- the expert ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_an_anchor_keeps_the_player_near_what_it_was(lanes: int) -> None:
+    away = {}
+    for anchor in (1e-9, 30.0):
+        made = trainer(lanes, settings=replace(SMALL, anchor=anchor))
+        began = digest(made.nets["net"])
+        made.state()  # lanes that are there before the expert come to know it, too
+        for _ in range(4):
+            told = made.iterate(Clock(enabled=False)).metrics
+        away[anchor] = told["from_expert"]
+        assert made.expert is not None
+        assert digest(made.expert) == began != digest(made.nets["net"])
+    assert away[30.0] < 0.5 * away[1e-9]
+
+
+def test_without_an_anchor_or_a_vote_there_is_no_expert() -> None:
+    made = trainer()
+    assert "from_expert" not in made.iterate(Clock(enabled=False)).metrics
+    assert made.expert is None
+
+
+def test_a_majority_of_all_seats_decides_for_the_whole_game() -> None:
+    class Sure(nn.Module):
+        wants = ("sure",)
+
+        def __init__(self, prefers: int, column: int):
+            super().__init__()
+            self.prefers, self.column = prefers, column
+
+        def forward(self, views: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            logits = torch.zeros(len(views["sure"]), 2)
+            logits[:, self.prefers] = views["sure"][:, self.column]
+            return {"card": logits}
+
+    actions = Actions((Choice("card", 2),))
+    first, second = (NetPolicy(Sure(which, which), actions, greedy=True) for which in range(2))
+    surer, less, even = [1.0, 2.0], [2.0, 1.0], [1.0, 1.0]
+    games = {0: [surer, surer, less], 1: [surer, surer, even, less], 2: [surer, surer, surer, even], 3: [surer]}
+    views = {
+        "sure": torch.tensor([row for rows in games.values() for row in rows]),
+        "game": torch.tensor([game for game, rows in games.items() for _ in rows]),
+    }
+    action, _ = Majority(first, second, seats=4).act(views, {}, torch.Generator())
+    assert [set(action["card"][views["game"] == game].tolist()) for game in games] == [{0}, {0}, {1}, {0}]
+
+
+def test_with_a_vote_the_player_acts_beside_its_expert() -> None:
+    made = trainer(settings=replace(SMALL, vote=True))
+    assert isinstance(made.policy(), NetPolicy)
+    made.iterate(Clock(enabled=False))
+    assert isinstance(made.policy(), Majority)
+    assert evaluate(made, made.game, "random", episodes=4, greedy=True).decisions > 0
 
 
 def test_it_learns_to_play_hearts() -> None:

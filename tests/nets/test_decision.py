@@ -37,7 +37,7 @@ def views(tokens: Tokens, rows: int = 6, context: int | None = CONTEXT) -> dict[
         "seen": torch.randn(*shape, SEEN),
         "time": torch.randint(0, 60, shape),
         "before": torch.randint(0, ORDERS, shape),
-        "hoped": 20 * torch.rand(shape),
+        "earned": 20 * torch.rand(shape),
     }
 
 
@@ -98,6 +98,29 @@ def test_one_step_is_the_first_of_many() -> None:
         torch.testing.assert_close(actor(alone)["order"], actor(seen)["order"].squeeze(1))
 
 
+@pytest.mark.parametrize("tokens", A_STEP)
+@pytest.mark.parametrize("mixer", ["mhsa", "evae"])
+def test_step_by_step_it_sees_what_it_would_in_a_sequence(tokens: Tokens, mixer: Any) -> None:
+    """Once as many steps are remembered as it looks at; before that, as if nothing were there."""
+    actor, seen = net(tokens, mixer=mixer, mixing=mixer == "evae").eval(), views(tokens, context=9)
+    memory = actor.start(6)
+    for step in range(9):
+        now = {name: view[:, step] for name, view in seen.items()} | memory
+        found, memory = actor(now)["order"], actor.remember(now)
+        if step >= CONTEXT - 1:
+            window = {name: view[:, step - CONTEXT + 1 : step + 1] for name, view in seen.items()}
+            torch.testing.assert_close(found, actor(window)["order"][:, -1])
+        else:
+            assert memory["past.known"].sum(1).tolist() == [min(step + 1, CONTEXT - 1)] * 6
+            noise = {
+                name: torch.where(memory["past.known"].view(6, CONTEXT - 1, *[1] * (part.dim() - 2)), part, part + 1)
+                for name, part in memory.items()
+                if name != "past.known"
+            }
+            later = {name: view[:, step + 1] for name, view in seen.items()}
+            torch.testing.assert_close(actor(later | memory | noise)["order"], actor(later | memory)["order"])
+
+
 def test_a_critic_gives_one_number() -> None:
     critic = DecisionNet("state", 81, "value", 1)
     seen = {"state": torch.randn(6, 81), "time": torch.zeros(6)}
@@ -127,11 +150,47 @@ def test_it_mixes_no_tokens() -> None:
     mixer, x = Evolving(32).eval(), torch.randn(4, 6, 32)
     order = torch.randperm(6)
     torch.testing.assert_close(mixer(x)[:, order], mixer(x[:, order]))
-    with_actions = net("state_action", mixer="evae").eval()
+    with pytest.raises(ValueError, match="blind to what is seen"):
+        net("state_action", mixer="evae")
+
+
+def test_mended_it_mixes_tokens_and_begins_as_published() -> None:
+    mixed, published = (Evolving(32, mixing=mixing).eval() for mixing in (7, 0))
+    published.load_state_dict({name: part for name, part in mixed.state_dict().items() if name != "blend"})
+    x = torch.randn(4, 6, 32)
+    torch.testing.assert_close(mixed(x), published(x))
+    assert mixed.blend is not None
+    mixed.blend.data += 0.1 * torch.randn(7, 7)
+    before, changed = mixed(x), x.clone()
+    changed[:, 3] = torch.randn(4, 32)
+    after = mixed(changed)
+    assert torch.equal(after[:, :3], before[:, :3]), "what comes later changes nothing"
+    assert (after[:, 4:] - before[:, 4:]).abs().max() > 1e-4
+    sighted = net("state_action", mixer="evae", mixing=True).eval()
     seen = views("state_action")
-    before = with_actions(seen)["order"]
+    before = sighted(seen)["order"]
     seen["seen"] = torch.randn_like(seen["seen"])
-    torch.testing.assert_close(with_actions(seen)["order"], before, msg="read at the action's token, blind to states")
+    assert (sighted(seen)["order"] - before).abs().max() > 1e-4
+
+
+def test_a_taught_fitness_net_comes_to_tell_how_it_went() -> None:
+    torch.manual_seed(0)
+    mixer, x = Evolving(32, taught=True), torch.randn(256, 1, 32)
+    went = (x[:, 0, 0] > 0).float()
+    mixer(x)
+    wide = mixer.wide.weight.grad
+    optimizer = torch.optim.Adam(mixer.parameters(), 1e-2)
+    losses = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        mixer(x)
+        loss = mixer.lesson(went)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] > 0.6
+    assert losses[-1] < 0.3
+    assert mixer.wide.weight.grad is wide is None, "the lesson is the fitness net's alone"
 
 
 def test_the_mixer_is_that_of_the_formula() -> None:
@@ -168,8 +227,8 @@ def test_only_every_third_update_searches(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_chosen_layers_search() -> None:
-    some = net(mixer="evae", search=Search(layers=(1,)))
+    some = net(context=1, mixer="evae", search=Search(layers=(1,)))
     assert [block.mixer.search.population for block in some.blocks] == [1, 20]
-    everywhere = net(mixer="evae")
+    everywhere = net(context=1, mixer="evae")
     assert [block.mixer.search for block in everywhere.blocks] == [Search(), Search()]
     assert replace(Search(), layers=()) == Search()

@@ -19,7 +19,7 @@ import torch
 
 from velodrome.mistake import Mistake
 from velodrome.runs import Segments
-from velodrome.runs.checkpoint import Checkpoints, Damaged, digest
+from velodrome.runs.checkpoint import FORMAT, Checkpoints, Damaged, digest
 
 FILES = ["manifest.json", "state.json", "state.safetensors", "weights.safetensors"]
 
@@ -250,7 +250,7 @@ def test_another_format_is_a_mistake_and_not_damage(checkpoints: Checkpoints) ->
     written = json.loads(manifest.read_text()) | {"format": 99, "velodrome": "7.5"}
     manifest.write_text(json.dumps(written))
     with pytest.raises(
-        Mistake, match=r"was written by Velodrome 7\.5 in format 99; this is .* reads format 1: use that"
+        Mistake, match=rf"was written by Velodrome 7\.5 in format 99; this is .* reads format {FORMAT}: use that"
     ):
         checkpoints.newest()
 

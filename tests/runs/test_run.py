@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from velodrome.mistake import Mistake
+from velodrome.runs.checkpoint import FORMAT
 from velodrome.runs.run import Config, Run
 
 CONFIG = Config("hearts", {"games": 3}, 7, "cpu", 1, "2026-01-01T00:00:00+00:00")
@@ -40,8 +41,8 @@ def test_the_config_comes_back(run: Run) -> None:
         (json.dumps(dataclasses.asdict(CONFIG) | {"seed": "7"}), "seed is '7'; it takes a whole number"),
         (json.dumps(dataclasses.asdict(CONFIG) | {"sed": 7}), "has no 'sed'; did you mean seed?"),
         (
-            json.dumps(dataclasses.asdict(CONFIG) | {"format": 2}),
-            "format 2; this is .* reads format 1: use that version",
+            json.dumps(dataclasses.asdict(CONFIG) | {"format": 99}),
+            f"format 99; this is .* reads format {FORMAT}: use that version",
         ),
     ],
 )

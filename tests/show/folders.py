@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from velodrome.meter.budget import Budget, Spent
+from velodrome.runs.checkpoint import FORMAT
 
 SHARES = {
     "collect.infer": 0.17,
@@ -46,7 +47,7 @@ def config(**changes: Any) -> dict[str, Any]:
     ppo = {"batch": 32768, "minibatch": 2048, "rate": 1e-3}
     settings = {"games": 1024, "lanes": 2, "widths": [256, 256], "ppo": ppo}
     machine = {"cpu": "A processor of 2 cores", "cores": 2, "memory_gb": 8.0, "torch": "2.13.0"}
-    plain = {"recipe": "hearts", "settings": settings, "seed": 3, "device": "cpu", "machine": machine, "format": 1}
+    plain = {"recipe": "hearts", "settings": settings, "seed": 3, "device": "cpu", "machine": machine, "format": FORMAT}
     return plain | {"threads": 1, "started": "2026-11-20T08:00:00Z", "velodrome": "0.1.0"} | changes
 
 

@@ -53,7 +53,7 @@ class StarcraftGame(Skirmish):
             self.records["starts"][i], _ = draw(self.records["starts"][i])
             self.battles[i].reset()
             record = self.records[i]
-            record["last"], record["time"], record["over"], record["earned"] = -1, 0, RUNNING, 0
+            record["last"], record["time"], record["over"], record["earned_so_far"] = -1, 0, RUNNING, 0
             self.rewards[i], self.ended[i], self.cut[i] = 0, False, False
             self._read(i)
         self._look(lo, hi, which)
@@ -80,7 +80,7 @@ class StarcraftGame(Skirmish):
         reward, over, info = battle.step(orders)
         record["last"][: len(orders)] = orders
         record["time"] += 1
-        record["earned"] = reward
+        record["earned_so_far"] += reward
         self.rewards[i] = reward
         won, limit = over and bool(info.get("battle_won")), over and bool(info.get("episode_limit"))
         self.ended[i], self.cut[i], self.outcome[i] = over and (won or not limit), limit and not won, float(won)

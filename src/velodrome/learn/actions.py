@@ -44,6 +44,8 @@ class Actions:
         self.parts = tuple(parts)
         self.heads: dict[str, int] = {}
         """What a net has to give: `{name: width}`."""
+        self.masks = {part.mask for part in self.parts if isinstance(part, Choice | Bits) and part.mask is not None}
+        """The views that say what is legal."""
         for part in self.parts:
             self.heads[part.name] = part.n
             if isinstance(part, Box):
@@ -73,6 +75,23 @@ class Actions:
         for more, extra in scored[1:]:
             log_prob, entropy = log_prob + more, entropy + extra
         return log_prob, entropy
+
+    def divergence(self, of: Outputs, outputs: Outputs, views: Mapping[str, Tensor]) -> Tensor:
+        """The Kullback-Leibler divergence `[rows]` from the distribution of `of` to that of `outputs`; for choices and
+        bits."""
+        total = torch.zeros(())
+        for part in self.parts:
+            if not isinstance(part, Choice | Bits):
+                raise ValueError(f"action part {part.name}: a divergence is known for choices and bits alone")
+            expected, found = masked_logits(part, of, views), masked_logits(part, outputs, views)
+            if isinstance(part, Choice):
+                expected, found = expected.log_softmax(-1), found.log_softmax(-1)
+                away = expected.exp() * (expected - found)
+            else:
+                yes, no = (F.logsigmoid(sign * expected) - F.logsigmoid(sign * found) for sign in (1, -1))
+                away = expected.sigmoid() * yes + (-expected).sigmoid() * no
+            total = total.to(away.device) + away.sum(-1)
+        return total
 
 
 def _sample(

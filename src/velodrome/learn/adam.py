@@ -34,7 +34,7 @@ class Adam:
     ):
         """`decay` shrinks each parameter towards zero by that much of it for each unit of the rate, as AdamW does."""
         self.rate, self.keep, self.small, self.steps = rate, keep, small, 0
-        self.weights = in_one_vector(parameters)
+        self.weights, self._first = in_one_vector(parameters), parameters[0]
         device, n = self.weights.device, len(self.weights)
         self.mean, self.square, self.gradients = zeros_on(device, n), zeros_on(device, n), zeros_on(device, lanes, n)
         self.decay = _spread(decay, parameters) if any(decay) else None
@@ -55,6 +55,8 @@ class Adam:
 
         Every lane calls this, between two meetings of all.
         """
+        if self._first.data_ptr() != self.weights.data_ptr():
+            raise RuntimeError("another optimizer has taken these weights: this one would move none that anyone uses")
         self.steps += 1
         own, on_cpu = self.own(lanes), self.weights.device.type == "cpu"
         gradient, squares = self._total(own)
@@ -105,9 +107,9 @@ class Adam:
 
 
 def decays(net: nn.Module, decay: float) -> list[float]:
-    """The decay of each of a net's parameters: that of the weights of linear layers, none of all others."""
+    """The decay of each of a net's parameters: that of the weights of linear layers that learn, none of all others."""
     linear = {id(module.weight) for module in net.modules() if isinstance(module, nn.Linear)}
-    return [decay if id(parameter) in linear else 0.0 for parameter in net.parameters()]
+    return [decay * (id(each) in linear and each.requires_grad) for each in net.parameters()]
 
 
 def _spread(values: Sequence[float], parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -135,12 +137,29 @@ class Average:
 
 
 def in_one_vector(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Move the parameters' memory into one vector, which on the CPU every lane sees."""
+    """Move the parameters' memory into one vector, which on the CPU every lane sees.
+
+    Where just these lie in one already, as an earlier stage has put them, they stay there.
+    """
+    known: Tensor | None = getattr(parameters[0], "vector", None)
+    if known is not None and _fill(known, parameters):
+        return known
     vector = zeros_on(parameters[0].device, sum(parameter.numel() for parameter in parameters))
+    parameters[0].vector = vector  # type: ignore[attr-defined]
     for parameter, part in zip(parameters, _parts(vector, parameters), strict=True):
         part.copy_(parameter.data)
         parameter.data = part
     return vector
+
+
+def _fill(vector: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether the parameters lie in the vector one after the other, and nothing beside them."""
+    at = vector.data_ptr()
+    for parameter in parameters:
+        if parameter.data_ptr() != at:
+            return False
+        at += parameter.numel() * parameter.element_size()
+    return at == vector.data_ptr() + vector.numel() * vector.element_size()
 
 
 def zeros_on(device: torch.device, *shape: int) -> Tensor:

@@ -17,11 +17,12 @@ from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.kernels.advantage import advantages
 from velodrome.learn.opponents import Table
+from velodrome.learn.policy import memory_of
 from velodrome.learn.returns import Returns
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
 
-_PIECE = 4096
+PIECE = 4096
 """Rows that a critic looks at in one go: what it makes of them stays in the cache."""
 
 
@@ -43,7 +44,7 @@ class Collector:
         self.game, self.nets, self.table, self.generator, self.device = game, nets, table, generator, device
         self.actions, self.units = Actions(game.spec.action), returns
         rows = (game.games, steps, game.spec.deciders)
-        wanted = {name for net in nets.values() for name in net.wants}  # type: ignore[union-attr]
+        wanted = {name for net in nets.values() for name in net.wants} | self.actions.masks  # type: ignore[union-attr]
         self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
         self.now["seat"] = torch.from_numpy(game.seat)
         on_cpu = torch.device(device).type == "cpu"
@@ -52,6 +53,15 @@ class Collector:
         )
         """Copies of the views that a GPU can fetch by itself."""
         self.views = {name: self._empty(rows + view.shape[2:], view.dtype) for name, view in self.now.items()}
+        fresh = {role: memory_of(net, 1) for role, net in nets.items()}
+        self.fresh = {name: part.to(device) for own in fresh.values() for name, part in own.items()}
+        self.memory = {
+            name: part.expand(game.games * game.spec.seats, *part.shape[1:]).clone()
+            for name, part in self.fresh.items()
+        }
+        """What is remembered of each seat of each game. In a segment it stands beside what was seen."""
+        self.views |= {name: self._empty(rows + part.shape[1:], part.dtype) for name, part in self.memory.items()}
+        self.looks_at = {role: (*net.wants, *fresh[role]) for role, net in nets.items()}  # type: ignore[misc]
         self.action = {
             part.name: self._empty(rows + part.shape, torch.from_numpy(np.zeros(0, part.dtype)).dtype)
             for part in game.spec.action
@@ -75,12 +85,13 @@ class Collector:
         game = self.game
         for step in range(self.rewards.shape[1]):
             with clock("collect.infer"):
-                views = self._on_device()
+                views = self._on_device() | self._remembered(self.game.seat)
                 outputs = self.nets["net"](views)
                 action, log_prob = self.actions.sample(outputs, views, self.generator)
                 self._seat_others(step, action, views)
             with clock("collect.encode"):
                 self._keep_decision(step, views, action, log_prob, outputs)
+                self._remember(views)
             with clock("collect.step"):
                 game.step({name: part.cpu().numpy() for name, part in action.items()})
             with clock("collect.encode"):
@@ -89,6 +100,8 @@ class Collector:
                 if over.any():
                     game.reset(over)
                     self.table.seat_players(over)
+                    for name, part in self.memory.items():
+                        part.unflatten(0, (game.games, -1))[torch.from_numpy(over)] = self.fresh[name]  # type: ignore[no-untyped-call]
         with clock("collect.infer"):
             if "critic" in self.nets:
                 self._criticise()
@@ -101,6 +114,25 @@ class Collector:
         for name, view in self.now.items():
             self.staging[name].copy_(view)
         return {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.staging.items()}
+
+    def _trajectories(self, seat: np.ndarray, games: np.ndarray | None = None) -> Tensor:
+        """Numbers of the seats `[games, K]` of these games, or of all."""
+        which = np.arange(len(seat)) if games is None else games
+        return torch.from_numpy((which[:, None] * self.game.spec.seats + seat).reshape(-1)).to(self.device)
+
+    def _remembered(self, seat: np.ndarray, games: np.ndarray | None = None) -> dict[str, Tensor]:
+        """What these seats remember, rows first."""
+        if not self.memory:
+            return {}
+        which = self._trajectories(seat, games)
+        return {name: part[which] for name, part in self.memory.items()}
+
+    def _remember(self, views: dict[str, Tensor]) -> None:
+        if self.memory:
+            which = self._trajectories(self.game.seat)
+            for net in self.nets.values():
+                for name, part in net.remember(views).items():  # type: ignore[operator]
+                    self.memory[name][which] = part
 
     def _seat_others(self, step: int, action: dict[str, Tensor], views: dict[str, Tensor]) -> None:
         if self.table.mixed:
@@ -139,6 +171,7 @@ class Collector:
         """The value of the positions in which a time limit ended the game, for the seats that were to decide."""
         games = np.flatnonzero(self.game.cut & ~self.game.ended)
         views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
+        views |= self._remembered(self.game.seat[games], games)
         value = self.nets.get("critic", self.nets["net"])(views)["value"].unflatten(0, (len(games), -1))
         self.cut_value[:, step] = np.nan
         left = np.where(self.game.acting[games], value.float().cpu().numpy(), 0)  # who is out earns nothing more
@@ -146,9 +179,9 @@ class Collector:
 
     def _criticise(self) -> None:
         critic, value = self.nets["critic"], self.value.view(-1)
-        views = {name: self.views[name].flatten(0, 2) for name in critic.wants}  # type: ignore[union-attr]
-        for lo in range(0, len(value), _PIECE):
-            value[lo : lo + _PIECE] = critic({name: view[lo : lo + _PIECE] for name, view in views.items()})["value"]
+        views = {name: self.views[name].flatten(0, 2) for name in self.looks_at["critic"]}
+        for lo in range(0, len(value), PIECE):
+            value[lo : lo + PIECE] = critic({name: view[lo : lo + PIECE] for name, view in views.items()})["value"]
 
     def estimate(self, discount: float, trace: float, reward_scale: float) -> None:
         """Estimate the advantages of the segment that was played last."""
@@ -173,6 +206,7 @@ class Collector:
         return {
             "game": self.game.records.copy(),
             "returns": None if self.units is None else self.units.state(),
+            "memory": {name: part.cpu().numpy() for name, part in self.memory.items()},
             "generator": self.generator.get_state(),
             "table": self.table.state(),
         }
@@ -182,5 +216,7 @@ class Collector:
         self.game.resume(state["game"])
         if self.units is not None:
             self.units.load(state["returns"], self.game.resumes)
+        for name, part in self.memory.items():
+            part[:] = torch.from_numpy(state["memory"][name]) if self.game.resumes else self.fresh[name]
         self.generator.set_state(state["generator"])
         self.table.load(state["table"])

@@ -19,7 +19,7 @@ from velodrome.games.game import Array, Choice, Game
 from velodrome.learn.actions import FORBIDDEN, Actions
 from velodrome.learn.adam import Adam, decays
 from velodrome.learn.lanes import Lanes
-from velodrome.learn.policy import NetPolicy
+from velodrome.learn.policy import NetPolicy, memory_of
 from velodrome.learn.trainer import Counts, Policy, Progress
 from velodrome.meter.clock import Clock
 from velodrome.runs.datasets import Dataset
@@ -75,10 +75,16 @@ class Imitate:
         }  # fmt: skip
         wanted = {name for module in self.nets.values() for name in module.wants} | {part.mask}  # type: ignore[union-attr]
         self.wanted = sorted(name for name in wanted if name in game.views)
+        self.memory = {name: part for each in self.nets.values() for name, part in memory_of(each, 1).items()}
+        if self.memory and game.spec.deciders != game.spec.seats:
+            raise ValueError(f"{game.spec.name}: a context of several steps is for games in which all decide at once")
         self._alone = Lanes(1, {})
         self.data = data
         self.samples = np.flatnonzero(data.arrays["acting"])
         self.returns = returns_to_go(data.arrays["reward"], data.starts, settings.discount)
+        self.target: float | None = getattr(net, "target", None)
+        """The return that the player hopes for when a game begins, if it hopes."""
+        self.to_go = returns_to_go(data.arrays["reward"], data.starts, 1.0)
         self.generator = torch.Generator().manual_seed(seed)
         self.iteration = self.at = 0
         self.began = self.generator.get_state()
@@ -113,13 +119,39 @@ class Imitate:
         deciders = self.game.spec.deciders
         step, who = rows // deciders, rows % deciders
         arrays = self.data.arrays
-        views = {name: torch.from_numpy(arrays[f"view.{name}"][step, who]) for name in self.wanted}
+        views = {name: torch.from_numpy(self._view(name, step, who)) for name in self.wanted}
         seat = arrays["seat"][step, who]
         views["seat"] = torch.from_numpy(seat)
         action = torch.from_numpy(arrays[f"action.{self.part.name}"][step, who])
         returns = torch.from_numpy(self.returns[step, seat])
+        views |= self._remembered(step, who)
         there = {name: view.to(self.device) for name, view in views.items()}
         return there, action.to(self.device), returns.to(self.device)
+
+    def _view(self, name: str, step: Array, who: Array) -> Array:
+        """What was seen there; as what had been earned, what makes the return hoped for the one that came."""
+        if name != "earned" or self.target is None:
+            view: Array = self.data.arrays[f"view.{name}"][step, who]
+            return view
+        to_go = self.to_go[step, self.data.arrays["seat"][step, who]]
+        hoped: Array = (self.target - to_go).astype(np.float32)
+        return hoped
+
+    def _remembered(self, step: Array, who: Array) -> dict[str, Tensor]:
+        """What the nets would remember in these rows: the steps before, as far as they belong to the episode."""
+        if not self.memory:
+            return {}
+        length = self.memory["past.known"].shape[1]
+        begins = self.data.starts[np.searchsorted(self.data.starts, step, side="right") - 1]
+        before = step[:, None] - np.arange(length, 0, -1)
+        known = before >= begins[:, None]
+        before = np.maximum(before, 0)
+        past = {"past.known": torch.from_numpy(known)}
+        for name in self.memory.keys() - {"past.known"}:
+            view = self._view(name.removeprefix("past."), before, who[:, None])
+            view[~known] = 0
+            past[name] = torch.from_numpy(view)
+        return past
 
     def _learn(self, views: dict[str, Tensor], action: Tensor, returns: Tensor, clock: Clock) -> dict[str, float]:
         told = {}
@@ -128,10 +160,15 @@ class Imitate:
             if self.settings.masked and self.part.mask is not None:
                 logits = torch.where(views[self.part.mask].bool(), logits, FORBIDDEN)
             losses = {"net": F.cross_entropy(logits, action)}
+            told["policy_loss"] = losses["net"].item()
+            if getattr(self.nets["net"], "taught", False):
+                right = logits.detach().softmax(-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+                losses["net"] = losses["net"] + self.nets["net"].lesson(right)  # type: ignore[operator]
             if "critic" in self.nets:
                 losses["critic"] = F.mse_loss(self.nets["critic"](views)["value"].float(), returns)
         for name, loss in losses.items():
-            told["policy_loss" if name == "net" else "value_loss"] = loss.item()
+            if name == "critic":
+                told["value_loss"] = loss.item()
             norm = self._step(name, loss, clock)
             told["gradient_norm" if name == "net" else "critic_gradient_norm"] = norm
         told["agreement"] = float((logits.argmax(-1) == action).float().mean())

@@ -93,6 +93,7 @@ class _Deciding(Seated):
         if self.eyes is not self.game:
             self.eyes.restore(self.game.records)
         views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
+        views["game"] = torch.from_numpy(which // self.game.spec.deciders)
         for name, view in self.eyes.spec.views.items():
             if not view.private:
                 views[name] = torch.from_numpy(self.eyes.views[name].reshape(-1, *view.shape)[which])

@@ -1,4 +1,4 @@
-"""A feed-forward net as a policy."""
+"""Nets as policies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,68 @@ class NetPolicy:
         self.net, self.actions, self.greedy, self.device = net, actions, greedy, device
 
     def start(self, rows: int) -> Memory:
-        """A feed-forward net remembers nothing."""
-        return {}
+        """What the net remembers of new trajectories; nothing where it is feed-forward."""
+        return memory_of(self.net, rows)
 
     @torch.no_grad()
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
         """An action for every row."""
+        there, outputs = self._outputs({**views, **memory})
+        action, _ = self.actions.sample(outputs, there, generator, self.greedy)
+        return {name: part.cpu() for name, part in action.items()}, after(self.net, there, memory)
+
+    @torch.no_grad()
+    def weigh(self, views: Views, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        """An action for every row, and the log-probability of the likeliest one; what is remembered is among the
+        views."""
+        there, outputs = self._outputs(views)
+        action, sure = self.actions.sample(outputs, there, generator, greedy=True)
+        if not self.greedy:
+            action, _ = self.actions.sample(outputs, there, generator)
+        return {name: part.cpu() for name, part in action.items()}, sure.cpu()
+
+    def _outputs(self, views: Views) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         training = self.net.training
         self.net.eval()
         there = {name: view.to(self.device) for name, view in views.items()}
-        action, _ = self.actions.sample(self.net(there), there, generator, self.greedy)
+        outputs = self.net(there)
         self.net.train(training)
-        return {name: part.cpu() for name, part in action.items()}, memory
+        return there, outputs
+
+
+class Majority:
+    """Two nets that see and remember the same: all seats of a game play as the second would where more than half of all
+    its seats are surer of what they would then do, and as the first would elsewhere. Who is out votes for the first."""
+
+    def __init__(self, first: NetPolicy, second: NetPolicy, seats: int):
+        self.first, self.second, self.seats = first, second, seats
+
+    def start(self, rows: int) -> Memory:
+        """What both remember."""
+        return self.first.start(rows)
+
+    def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
+        """An action for every row; rows of the same `game` act as one."""
+        seen = {**views, **memory}
+        own, sure = self.first.weigh(seen, generator)
+        other, surer = self.second.weigh(seen, generator)
+        game = views["game"]
+        votes = torch.zeros(int(game.max()) + 1, dtype=torch.int64).index_add_(0, game, (surer > sure).long())
+        followed = (2 * votes > self.seats)[game]
+        return {
+            name: torch.where(followed.view(-1, *[1] * (part.dim() - 1)), other[name], part)
+            for name, part in own.items()
+        }, after(self.first.net, seen, memory)
+
+
+def memory_of(net: nn.Module, rows: int) -> Memory:
+    """What a net remembers of so many new trajectories: what its `start` gives, and then its `remember`. It finds that
+    among the views, so that a decision depends on nothing else."""
+    return net.start(rows) if hasattr(net, "start") else {}  # type: ignore[operator]
+
+
+def after(net: nn.Module, views: Views, memory: Memory) -> Memory:
+    """What a net remembers after the step that these views, and what it remembered, show."""
+    if not memory:
+        return memory
+    return {name: part.cpu() for name, part in net.remember(views).items()}  # type: ignore[operator]

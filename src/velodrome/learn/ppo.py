@@ -6,8 +6,9 @@ advantages along each seat's decisions, and takes minibatch steps on the clipped
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,20 +17,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from velodrome.games.game import Game
+from velodrome.games.game import Bits, Choice, Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.adam import Adam, Average
-from velodrome.learn.collect import Collector
+from velodrome.learn.adam import Adam, Average, decays
+from velodrome.learn.collect import PIECE, Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.lanes import ROOM, Lanes, possible
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
-from velodrome.learn.policy import NetPolicy
+from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.returns import Returns
-from velodrome.learn.trainer import Counts, Progress
+from velodrome.learn.trainer import Counts, Policy, Progress
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
 from velodrome.nets.moments import watching
+
+Tensors = dict[str, Tensor]
+Batch = tuple[Tensors, Tensors, Tensor, Tensor, Tensor, Tensors | None]
+"""Views, action, log-probability, advantage and return of some decisions, and what the expert makes of them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,14 @@ class Ppo:
     """Learning rate of the first iteration."""
     rate_halves: int = 0
     """The rate falls as 1 / (1 + iteration / rate_halves); 0 keeps it."""
+    critic_rate: float = 0.0
+    """A rate of the critic's own, whose gradient is then clipped by itself; 0: it is the player's."""
+    decay: float = 0.0
+    """Of the weights of linear layers, as a part of them for each unit of the rate."""
+    keep_squares: float = 0.999
+    """The part of Adam's mean of squared gradients that each step keeps."""
+    small: float = 1e-5
+    """What Adam's divisor has at least."""
     clip: float = 0.2
     discount: float = 1.0
     """Per decision of a seat."""
@@ -64,6 +77,12 @@ class Ppo:
     """medium: faster products of float32 matrices; bfloat16: mixed precision."""
     average: float = 0.0
     """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
+    anchor: float = 0.0
+    """Weight of the KL divergence of the player from the expert: itself as it was before the first iteration."""
+    vote: bool = False
+    """In evaluations, all seats of a game play as the expert would where most of them are surer of that."""
+    as_played: bool = False
+    """Learn in the mode of play, without a layer's dropout or noise: PPO's ratio is then 1 before the first update."""
 
     def __post_init__(self) -> None:
         if self.minibatch > self.batch:
@@ -93,23 +112,49 @@ class SelfPlay:
         """
         if game.games % lanes or settings.minibatch % lanes:
             raise ValueError(f"games {game.games} and minibatch {settings.minibatch} must divide by lanes={lanes}")
+        if settings.anchor and not all(isinstance(part, Choice | Bits) for part in game.spec.action):
+            raise ValueError(f"anchor={settings.anchor:g} is for choices and bits; {game.spec.name} has other actions")
         keep_freed_memory()
         self.game, self.settings, self.device = game, settings, device
         self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         if critic is not None:
             self.nets["critic"] = critic.to(device)
         lanes = lanes if possible(device) else 1
-        self.parameters = [parameter for part in self.nets.values() for parameter in part.parameters()]
-        self.optimizer = Adam(self.parameters, settings.rate, lanes=lanes)
+        apart = settings.critic_rate > 0 and critic is not None
+        self.groups = [[each] for each in self.nets.values()] if apart else [list(self.nets.values())]
+        """Nets that share an optimizer; the player is among the first."""
+        self.optimizers = [self._optimizer_of(group, lanes) for group in self.groups]
         self.watching = watching(self.nets.values())
-        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
+        self.average = Average(net, self.optimizers[0], settings.average) if settings.average else None
+        self.expert: nn.Module | None = None
+        """The player as it was before the first iteration, where the settings ask for one."""
         self.pool = Pool(opponents)
         self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
         self.lanes = [Lane(self, lane, lanes, seed, opponents) for lane in range(lanes)]
         self.iteration = 0
 
+    def _optimizer_of(self, group: Sequence[nn.Module], lanes: int) -> Adam:
+        settings = self.settings
+        return Adam(
+            [parameter for net in group for parameter in net.parameters()],
+            settings.rate,
+            lanes=lanes,
+            keep=(0.9, settings.keep_squares),
+            small=settings.small,
+            decay=[part for net in group for part in decays(net, settings.decay)],
+        )
+
+    @property
+    def parameters(self) -> list[list[nn.Parameter]]:
+        """Of each group."""
+        return [[parameter for net in group for parameter in net.parameters()] for group in self.groups]
+
     def iterate(self, clock: Clock) -> Progress:
         """Play a segment, learn from it."""
+        if self.iteration == 0:  # lanes that have begun know of no expert, and not how an earlier stage has ended
+            self.team.close()
+            if self.settings.anchor or self.settings.vote:
+                self.expert = self._copy_of_player()
         counts = Counts()
         with self.team.alone():
             found = self.team.run("iterate", clock)
@@ -128,6 +173,9 @@ class SelfPlay:
                 metrics = self._normalise(lane)
                 if self.iteration == 0:
                     self._watch(lane)
+            if self.expert is not None and self.settings.anchor:
+                with clock("collect.infer"):
+                    lane.ask(self.expert)
             counts.learner_samples, learnt = self._learn(lane, clock)
             with clock("collect.encode"):
                 if self.iteration > 0:
@@ -171,14 +219,17 @@ class SelfPlay:
     def _learn(self, lane: Lane, clock: Clock) -> tuple[int, dict[str, float]]:
         """Several epochs of minibatch steps; returns the samples learnt from, and the means of what they told."""
         settings, lanes = self.settings, self.team.count
-        self.optimizer.rate = self.rate
+        self.optimizers[0].rate = self.rate
+        for own in self.optimizers[1:]:
+            own.rate = settings.critic_rate * self.rate / settings.rate
         with clock("wait"):
             known = self.team.exchange(len(lane.segment.rows))
         rows = min(settings.batch // lanes, int(known.min()))
         if not rows:
             raise ValueError("a whole segment without a decision whose consequences are known: raise ppo.batch")
         share = min(settings.minibatch // lanes, rows)
-        sums, norms, taken = torch.zeros(len(METRICS), device=self.device), 0.0, 0
+        names = METRICS + ("from_expert",) * (lane.expected is not None)
+        sums, norms, taken = torch.zeros(len(names), device=self.device), 0.0, 0
         in_place = settings.accumulate == 1 and torch.device(self.device).type == "cpu"
         for _ in range(settings.epochs):
             with clock("learn.sample"):
@@ -186,7 +237,8 @@ class SelfPlay:
             before = sums.clone()
             for lo in range(0, rows - share + 1, share):
                 if in_place:
-                    self.optimizer.offer_places(self.team.index, lane.parameters)
+                    for own, parameters in zip(self.optimizers, lane.parameters, strict=True):
+                        own.offer_places(self.team.index, parameters)
                 sums += lane.gradient(order[lo : lo + share], clock)
                 norms += self._step(lane, clock)
                 taken += 1
@@ -194,24 +246,26 @@ class SelfPlay:
                 moved = float((sums - before)[METRICS.index("kl")]) / (rows // share)
                 if self.team.exchange(moved).mean() > settings.kl_stop:
                     break
-        withdraw(lane.parameters)
+        for parameters in lane.parameters:
+            withdraw(parameters)
         told = self.team.exchange(*(sums / taken).tolist()).mean(0)
-        means = dict(zip(METRICS, told.tolist(), strict=True)) | {"gradient_norm": norms / taken, "rate": self.rate}
+        means = dict(zip(names, told.tolist(), strict=True)) | {"gradient_norm": norms / taken, "rate": self.rate}
         return taken * share, means
 
     def _step(self, lane: Lane, clock: Clock) -> float:
-        """Move the weights by what all lanes' gradients add up to; returns its norm."""
+        """Move the weights by what all lanes' gradients add up to; returns its norm, that of the player's group."""
         with clock("learn.optimize"):
-            self.optimizer.bring(self.team.index, lane.parameters)
+            for own, parameters in zip(self.optimizers, lane.parameters, strict=True):
+                own.bring(self.team.index, parameters)
         with clock("wait"):
             self.team.meet()
         with clock("learn.optimize"):
-            norm = self.optimizer.step(self.team, self.settings.gradient_clip)
+            norms = [own.step(self.team, self.settings.gradient_clip) for own in self.optimizers]
             if self.average is not None:
-                self.average.follow(self.optimizer.own(self.team))
+                self.average.follow(self.optimizers[0].own(self.team))
         with clock("wait"):
             self.team.meet()
-        return norm
+        return norms[0]
 
     @property
     def rate(self) -> float:
@@ -219,10 +273,17 @@ class SelfPlay:
         halves = self.settings.rate_halves
         return self.settings.rate / (1 + self.iteration / halves) if halves else self.settings.rate
 
-    def policy(self, greedy: bool = False) -> NetPolicy:
-        """The averaged net if there is one, the net otherwise."""
+    def policy(self, greedy: bool = False) -> Policy:
+        """The averaged net if there is one, the net otherwise; with a vote, beside the expert."""
         net: nn.Module = self.nets["net"] if self.average is None else self.average.net
-        return NetPolicy(net, Actions(self.game.spec.action), greedy, self.device)
+        own = NetPolicy(net, Actions(self.game.spec.action), greedy, self.device)
+        if self.expert is None or not self.settings.vote:
+            return own
+        expert = NetPolicy(self.expert, own.actions, greedy, self.device)
+        return Majority(own, expert, self.game.spec.seats)
+
+    def _copy_of_player(self) -> nn.Module:
+        return copy.deepcopy(self.nets["net"]).requires_grad_(False).eval()
 
     def state(self) -> dict[str, Any]:
         """Everything that a bit-exact continuation needs."""
@@ -230,8 +291,9 @@ class SelfPlay:
             "iteration": self.iteration,
             "device": torch.device(self.device).type,
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [own.state_dict() for own in self.optimizers],
             "average": None if self.average is None else self.average.net.state_dict(),
+            "expert": None if self.expert is None else self.expert.state_dict(),
             "pool": self.pool.state(),
             "lanes": self.team.run("state", Clock(enabled=False)),
         }
@@ -246,9 +308,14 @@ class SelfPlay:
         self.iteration = state["iteration"]
         for name, net in self.nets.items():
             net.load_state_dict(state["nets"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for own, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            own.load_state_dict(saved)
         if self.average is not None:
             self.average.net.load_state_dict(state["average"])
+        self.expert = None
+        if state["expert"] is not None:
+            self.expert = self._copy_of_player()
+            self.expert.load_state_dict(state["expert"])
         self.pool.load(state["pool"], self.nets["net"])
         self.team.close()
         if state["device"] != torch.device(self.device).type:
@@ -276,6 +343,9 @@ class Lane:
         steps = math.ceil(self.settings.batch / own) + (1 + table.mixed) * seats // deciders
         units = Returns(game.games, seats, self.settings.discount) if self.settings.normalise_rewards else None
         self.segment = Collector(game, self.nets, table, steps, self.generator, self.device, units)
+        self.taught = bool(getattr(self.nets["net"], "taught", False))
+        self.expected: dict[str, Tensor] | None = None
+        """What the expert makes of every row of the segment, once for all epochs."""
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
         self.first = lane == 0
@@ -303,8 +373,16 @@ class Lane:
             net.eval()
         counts = self.segment.collect(clock)
         for net in self.nets.values():
-            net.train()
+            net.train(not self.settings.as_played)
         return counts
+
+    @torch.no_grad()
+    def ask(self, expert: nn.Module) -> None:
+        """Ask the expert about the segment."""
+        views = {name: self.segment.views[name].flatten(0, 2) for name in self.segment.looks_at["net"]}
+        rows = range(0, len(self.segment.advantage), PIECE)
+        parts = [expert({name: view[lo : lo + PIECE] for name, view in views.items()}) for lo in rows]
+        self.expected = {name: torch.cat([part[name] for part in parts]) for name in self.actions.heads}
 
     def estimate(self) -> None:
         """Estimate the advantages of the segment."""
@@ -323,9 +401,10 @@ class Lane:
     def gradient(self, rows: Tensor, clock: Clock) -> Tensor:
         """Leave this lane's share of the gradient on `rows` in its parameters; returns what to report."""
         with clock("learn.sample"):
-            told = torch.zeros(len(METRICS), device=self.device)
-            for parameter in self.parameters:
-                parameter.grad = None
+            told = torch.zeros(len(METRICS) + (self.expected is not None), device=self.device)
+            for parameters in self.parameters:
+                for parameter in parameters:
+                    parameter.grad = None
         for part in rows.chunk(self.settings.accumulate):
             share = len(part) / len(rows)
             with clock("learn.sample"):
@@ -337,24 +416,41 @@ class Lane:
                 (loss * (share * self.share)).backward()  # type: ignore[no-untyped-call]
         return told
 
-    def _batch(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
-        segment = self.segment
+    def _batch(self, rows: Tensor) -> Batch:
+        segment, expected = self.segment, None
         # index_select copies whole rows; an index in brackets goes element by element
         views = {name: view.flatten(0, 2).index_select(0, rows) for name, view in segment.views.items()}
         action = {name: taken.flatten(0, 2).index_select(0, rows) for name, taken in segment.action.items()}
-        return views, action, segment.log_prob.view(-1)[rows], segment.advantage[rows], segment.returns[rows]
+        if self.expected is not None:
+            expected = {name: output.index_select(0, rows) for name, output in self.expected.items()}
+        scored = (segment.log_prob.view(-1)[rows], segment.advantage[rows], segment.returns[rows])
+        return views, action, *scored, expected
 
     def _loss(
-        self, views: dict[str, Tensor], action: dict[str, Tensor], before: Tensor, advantage: Tensor, returns: Tensor
+        self,
+        views: Tensors,
+        action: Tensors,
+        before: Tensor,
+        advantage: Tensor,
+        returns: Tensor,
+        expected: Tensors | None,
     ) -> tuple[Tensor, Tensor]:
         settings = self.settings
         outputs = self.nets["net"](views)
         log_prob, entropy = self.actions.log_prob_and_entropy(outputs, action, views)
         value = (self.nets["critic"](views) if "critic" in self.nets else outputs)["value"].float()
-        return clipped_objective(
+        loss, told = clipped_objective(
             log_prob, entropy, value, before, advantage, returns,
             clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
         )  # fmt: skip
+        if expected is not None:
+            away = self.actions.divergence(expected, outputs, views).mean()
+            loss, told = loss + settings.anchor * away, torch.cat([told, away.detach().view(1)])
+        if self.taught and self.nets["net"].training:
+            chance = log_prob.detach().exp()
+            went = torch.where(advantage > 0, chance, 1 - chance)
+            loss = loss + self.nets["net"].lesson(went)  # type: ignore[operator]
+        return loss, told
 
     def _mixed(self) -> AbstractContextManager[Any]:
         if self.settings.precision != "bfloat16":

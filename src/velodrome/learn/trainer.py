@@ -41,7 +41,8 @@ class Progress:
 
 
 class Policy(Protocol):
-    """Something that acts. Rows are independent trajectories; `views` are rows-first and hold `seat` too."""
+    """Something that acts. Rows are independent trajectories; `views` are rows-first and hold `seat` and `game`, too:
+    whose decision it is, and in which game, by numbers that rows of one game share."""
 
     def start(self, rows: int) -> Memory:
         """The memory of so many new trajectories."""
@@ -55,8 +56,15 @@ class Policy(Protocol):
 class Trainer(Protocol):
     """One learning algorithm at work on one game."""
 
-    game: Game
-    nets: dict[str, nn.Module]
+    @property
+    def game(self) -> Game:
+        """What is played, and how the players see it."""
+        ...
+
+    @property
+    def nets(self) -> dict[str, nn.Module]:
+        """What learns, by name."""
+        ...
 
     def iterate(self, clock: Clock) -> Progress:
         """Do one iteration, its phases timed by `clock`. It does the same on one machine and on many."""

@@ -22,6 +22,8 @@ A_STEP = {"rtgs_state_action": 3, "state_action": 2, "state_only": 1}
 """Tokens of a step; the last of them is where its decision is read."""
 PUBLISHED = Search()
 ONE_DRAW = Search(population=1, generations=0)
+KINDS = {"time": torch.int64, "before": torch.int64}
+"""Of views that are no float32."""
 SPREAD = 0.02
 """Standard deviation of new weights."""
 
@@ -36,46 +38,73 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x [rows, tokens, width]`."""
+    def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        """`x [rows, tokens, width]`, of which only the tokens `known [rows, tokens]` are looked at."""
         if x.shape[1] == 1 and not (self.training and self.dropout):
             return self.out(self.value(x))  # type: ignore[no-any-return]  # the softmax of one score is 1
         query, key, value = (
             part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
-        chance = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=chance, is_causal=True)
+        chance, looks = self.dropout if self.training else 0.0, None
+        if known is not None:  # who is not there looks at itself, so that no row of the softmax is empty
+            own = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+            looks = (known.unsqueeze(1).expand(-1, x.shape[1], -1).tril() | own).unsqueeze(1)
+        mixed = F.scaled_dot_product_attention(query, key, value, looks, chance, is_causal=known is None)
         return self.drop(self.out(mixed.transpose(1, 2).flatten(-2)))  # type: ignore[no-any-return]
 
 
 class Evolving(nn.Module):
     """EVAFormer's token mixer: a variational autoencoder of each token by itself, its noise chosen by evolution.
 
-    It mixes no tokens. In training a search picks the noise; in evaluation there is none. Of the gradient only what
-    passes through the chosen latent vector is wanted, so that the fitness net learns nothing.
+    As published it mixes no tokens. In training a search picks the noise; in evaluation there is none. Of the gradient
+    only what passes through the chosen latent vector is wanted, so that the fitness net stays as it began.
+
+    Two of that can be mended: with `mixing` tokens, each is blended with those before it, by weights that are learnt
+    and begin as none at all; `taught`, the fitness net learns to tell how well it went (`lesson`).
     """
 
-    def __init__(self, width: int, search: Search = PUBLISHED, dropout: float = 0.0):
+    def __init__(
+        self, width: int, search: Search = PUBLISHED, dropout: float = 0.0, *, mixing: int = 0, taught: bool = False
+    ):
         super().__init__()
         genes = width // 2
-        self.search = search
+        self.search, self.taught = search, taught
+        self.blend = nn.Parameter(torch.eye(mixing)) if mixing else None
         self.layer_norm = nn.LayerNorm(width)
         self.wide, self.norm = nn.Linear(width, width), nn.LayerNorm(width)
         self.mean, self.log_variance = nn.Linear(width, genes), nn.Linear(width, genes)
         self.judge = Judge(width, genes)
+        for part in (self.judge.fitness, self.judge.verdict):
+            part.requires_grad_(taught)
+        self.opinion: Tensor | None = None
+        """Of the noise chosen in the last pass, before the sigmoid, where the fitness net is taught."""
         self.weight = nn.Parameter(torch.tensor(0.1))
         self.drop = nn.Dropout(dropout)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         """Forward passes in training so far, where not each of them is searched for."""
         self.updates: Tensor
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x [..., width]`."""
+    def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        """`x [..., width]`, or with mixing `x [..., tokens, width]`, of which only those `known` are blended."""
         inputs = self.layer_norm(x)
+        if self.blend is not None:
+            tokens = x.shape[-2]
+            inputs = inputs if known is None else inputs * known.unsqueeze(-1)
+            inputs = self.blend[:tokens, :tokens].tril() @ inputs
         z, spread = self.latent(inputs)
         if self.training:
             z = z + spread * self.noise(z, spread, inputs)
+            if self.taught:
+                self.opinion = self.judge.opinion(z.detach(), inputs.detach())
         return self.drop(x + self.weight * self.judge.decode(z))  # type: ignore[no-any-return]
+
+    def lesson(self, went: Tensor) -> Tensor:
+        """The loss of the fitness net's opinion in the last pass, where `went [rows]` from 0 to 1 says how well each
+        sequence's last decision went."""
+        opinion, self.opinion = self.opinion, None
+        assert opinion is not None, "nothing was judged"
+        said = opinion.flatten(1)
+        return F.binary_cross_entropy_with_logits(said, went.unsqueeze(-1).expand_as(said))
 
     def latent(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the latent vectors."""
@@ -106,9 +135,9 @@ class Block(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x [rows, tokens, width]`."""
-        x = x + self.mixer(self.norm_mixer(x))
+    def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
+        """`x [rows, tokens, width]`; where some of the tokens are not `known [rows, tokens]`, nobody sees them."""
+        x = x + self.mixer(self.norm_mixer(x), known)
         return x + self.drop(self.narrow(F.gelu(self.wide(self.norm_wide(x)))))  # type: ignore[no-any-return]
 
 
@@ -132,18 +161,32 @@ class DecisionNet(nn.Module):
         longest: int = 400,
         dropout: float = 0.0,
         search: Search = PUBLISHED,
+        mixing: bool = False,
+        taught: bool = False,
+        target: float = 20.0,
     ):
-        """`sees` is the view, `size` numbers wide, that states come from; there are `orders` different actions."""
+        """`sees` is the view, `size` numbers wide, that states come from; there are `orders` different actions.
+
+        `target` is the return that is hoped for when a game begins. `mixing` and `taught` mend the evolutionary mixer.
+        """
         super().__init__()
-        self.sees, self.output, self.tokens, self.context, self.longest = sees, output, tokens, context, longest
-        self.wants: tuple[str, ...] = (sees, "time")
-        searching = search.layers or range(layers)
-        self.blocks = nn.Sequential(
-            *(
-                Block(width, _mixer(mixer, width, heads, dropout, search if i in searching else ONE_DRAW), dropout)
-                for i in range(layers)
+        if mixer == "evae" and not mixing and (tokens != "state_only" or context > 1):
+            blind = "earlier steps" if tokens == "state_only" else "what is seen"
+            raise ValueError(
+                f"evae mixes no tokens: with tokens={tokens} and context={context} decisions would be blind to "
+                f"{blind}; choose mixing, or state_only with a context of 1"
             )
-        )
+        self.sees, self.output, self.tokens, self.context, self.longest = sees, output, tokens, context, longest
+        self.target = target
+        self.wants: tuple[str, ...] = (sees, "time")
+        places, searching = 3 * context + 1, search.layers or range(layers)
+        mixers = [
+            Attention(width, heads, dropout)
+            if mixer == "mhsa"
+            else Evolving(width, search if i in searching else ONE_DRAW, dropout, mixing=places * mixing, taught=taught)
+            for i in range(layers)
+        ]
+        self.blocks = nn.ModuleList(Block(width, each, dropout) for each in mixers)
         self.last_norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n, bias=False)
         self.apply(_begin)
@@ -153,44 +196,79 @@ class DecisionNet(nn.Module):
             self.orders = nn.Embedding(orders, width)
             nn.init.normal_(self.orders.weight, std=SPREAD)
         if tokens == "rtgs_state_action":
-            self.wants += ("hoped",)
+            self.wants += ("earned",)
             self.hopes = nn.Linear(1, width)
         self.times = nn.Embedding(longest + 1, width)
         nn.init.zeros_(self.times.weight)
-        self.places = nn.Parameter(torch.zeros(3 * context + 1, width))
+        self.places = nn.Parameter(torch.zeros(places, width))
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, views: Views) -> dict[str, Tensor]:
-        """What it makes of views `[rows, ...]` or, with the steps before, `[rows, context, ...]`: the last steps'
-        output of the one, all steps' of the other."""
-        states, time = views[self.sees], views["time"].long().clamp(max=self.longest)
-        alone = states.dim() == 2
-        if alone:
-            states, time = states.unsqueeze(1), time.view(-1, 1)
-        parts = self._parts(states, views, alone)
-        steps, each = states.shape[1], A_STEP[self.tokens]
-        x = parts[0] if each == 1 else torch.stack(parts, 2).flatten(1, 2)
-        when = self.times(time)
-        x = x + (when if each == 1 else when.repeat_interleave(each, 1)) + self.places[: steps * each]
-        x = self.last_norm(self.blocks(self.drop(x)))
-        found = self.head(x if each == 1 else x[:, each - 1 :: each])
-        found = found.squeeze(-1) if self.output == "value" else found
-        return {self.output: found.squeeze(1) if alone else found}
+    @property
+    def taught(self) -> bool:
+        """Whether any fitness net is to learn."""
+        return any(getattr(block.mixer, "taught", False) for block in self.blocks)
 
-    def _parts(self, states: Tensor, views: Views, alone: bool) -> list[Tensor]:
+    def lesson(self, went: Tensor) -> Tensor:
+        """The loss of what the fitness nets thought in the last pass, where `went [rows]` says how well it went."""
+        mixers = [block.mixer for block in self.blocks]
+        losses = [mixer.lesson(went) for mixer in mixers if isinstance(mixer, Evolving) and mixer.taught]
+        return torch.stack(losses).sum()
+
+    def start(self, rows: int) -> dict[str, Tensor]:
+        """What is remembered where nothing has been seen: the steps before this one, as far as the context goes."""
+        if self.context == 1:
+            return {}
+        shape = (rows, self.context - 1)
+        past = {f"past.{name}": torch.zeros(shape, dtype=KINDS.get(name, torch.float32)) for name in self.wants[1:]}
+        seen = {f"past.{self.sees}": torch.zeros(*shape, self.states.in_features)}
+        return seen | past | {"past.known": torch.zeros(shape, dtype=torch.bool)}
+
+    def remember(self, views: Views) -> dict[str, Tensor]:
+        """What is remembered after the step that these views and what was remembered show."""
+        if self.context == 1:
+            return {}
+        now = {name: views[name] for name in self.wants} | {"known": torch.ones_like(views["past.known"][:, 0])}
+        return {f"past.{name}": _behind(views[f"past.{name}"], view)[:, 1:] for name, view in now.items()}
+
+    def forward(self, views: Views) -> dict[str, Tensor]:
+        """What it makes of views `[rows, ...]` and what it remembers, or of whole sequences `[rows, steps, ...]`: the
+        last step's output of the one, all steps' of the other."""
+        alone = views[self.sees].dim() == 2
+        seen, known = self._sequence(views) if alone else (views, None)
+        parts, each = self._parts(seen), A_STEP[self.tokens]
+        x = parts[0] if each == 1 else torch.stack(parts, 2).flatten(1, 2)
+        when = self.times(seen["time"].long().clamp(max=self.longest))
+        x = x + (when if each == 1 else when.repeat_interleave(each, 1)) + self.places[: x.shape[1]]
+        if known is not None and each > 1:
+            known = known.repeat_interleave(each, 1)
+        x = self.drop(x)
+        for block in self.blocks:
+            x = block(x, known)
+        found = self.head(self.last_norm(x if each == 1 else x[:, each - 1 :: each]))
+        found = found.squeeze(-1) if self.output == "value" else found
+        return {self.output: found[:, -1] if alone else found}
+
+    def _sequence(self, views: Views) -> tuple[Views, Tensor | None]:
+        """The steps up to this one, and which of them there were."""
+        if self.context == 1:
+            return {name: views[name].unsqueeze(1) for name in self.wants}, None
+        known = views["past.known"]
+        seen = {name: _behind(views[f"past.{name}"], views[name]) for name in self.wants}
+        return seen, _behind(known, torch.ones_like(known[:, 0]))
+
+    def _parts(self, seen: Views) -> list[Tensor]:
         """The tokens of each step, in their order."""
-        parts = [self.states(states).tanh()]
+        parts = [self.states(seen[self.sees]).tanh()]
         if self.tokens != "state_only":
-            before = views["before"].long()
-            parts.append(self.orders(before.view(-1, 1) if alone else before).tanh())
+            parts.append(self.orders(seen["before"].long()).tanh())
         if self.tokens == "rtgs_state_action":
-            hoped = views["hoped"]
-            parts.insert(0, self.hopes((hoped.view(-1, 1) if alone else hoped).unsqueeze(-1)).tanh())
+            parts.insert(0, self.hopes((self.target - seen["earned"].float()).unsqueeze(-1)).tanh())
         return parts
 
 
-def _mixer(kind: Mixer, width: int, heads: int, dropout: float, search: Search) -> nn.Module:
-    return Attention(width, heads, dropout) if kind == "mhsa" else Evolving(width, search, dropout)
+def _behind(past: Tensor, now: Tensor) -> Tensor:
+    """The steps before and this one."""
+    return torch.cat([past, now.unsqueeze(1)], 1)
 
 
 def _begin(module: nn.Module) -> None:

@@ -19,6 +19,8 @@ RECIPES = {
     "hearts-attention": "velodrome.recipes.hearts_attention",
     "hearts-mlp": "velodrome.recipes.hearts_mlp",
     "ppo": "velodrome.recipes.ppo",
+    "skirmish-eva": "velodrome.recipes.skirmish_decision",
+    "skirmish-madt": "velodrome.recipes.skirmish_decision",
     "skirmish-mappo": "velodrome.recipes.skirmish_mappo",
 }
 """Where each recipe lives: one line a recipe."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from velodrome.games import make
+from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.ppo import Ppo, SelfPlay
 from velodrome.nets.flat import Eyes, FlatNet
@@ -35,9 +36,7 @@ class Settings:
 def skirmish_mappo(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)
-    at = settings.map if ":" in settings.map else "skirmish"
-    chosen: dict[str, Any] = {} if ":" in settings.map else {"map": settings.map}
-    game = make(at, settings.games, seed, observation="stock", state=True, **chosen)
+    game = battles(settings.map, settings.games, seed, "stock")
     seen, whole, agents = (*(game.spec.views[name].shape[0] for name in ("seen", "state")), game.spec.seats)
     return SelfPlay(
         game,
@@ -48,3 +47,9 @@ def skirmish_mappo(settings: Settings, seed: int, device: str) -> SelfPlay:
         critic=FlatNet(Eyes({"seen": seen, "state": whole}, {}, agents, False), settings.critic_widths, {"value": 1}),
         lanes=settings.lanes,
     )
+
+
+def battles(map: str, games: int, seed: int, observation: str) -> Game:
+    """The game on this map, with a view of the whole for critics; `starcraft:MAP` is the game itself."""
+    chosen: dict[str, Any] = {} if ":" in map else {"map": map}
+    return make(map if ":" in map else "skirmish", games, seed, observation=observation, state=True, **chosen)

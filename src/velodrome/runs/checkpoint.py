@@ -35,7 +35,7 @@ from velodrome.runs.files import flush_folder, write_durably, write_flushed
 from velodrome.runs.segments import Stored
 from velodrome.runs.tree import Packer, Tree, unpack
 
-FORMAT = 1
+FORMAT = 2
 """Rises when files that an older Velodrome wrote can no longer be read."""
 _NAMED = "iteration-"
 

@@ -9,7 +9,7 @@ import numpy as np
 from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
 from velodrome.games.kernel import seed_states
 from velodrome.games.skirmish import bots, play, text, views
-from velodrome.games.skirmish.maps import FULL_RETURN, MAPS, World, world_of
+from velodrome.games.skirmish.maps import MAPS, World, world_of
 from velodrome.games.skirmish.rules import RECORD
 from velodrome.mistake import nearest
 
@@ -25,8 +25,8 @@ class Skirmish(Game):
 
     - `map`: who fights whom; `velodrome.games.skirmish.MAPS` has them all.
     - `observation`: "stock" as in SMAC, "madt" as in the environment of MADT and EVAFormer, or "none" for scripted
-      players; always in the view `seen`, with the legal actions in `legal`. "madt" has the step in `time` and the last
-      reward in `earned`, for decision transformers to know.
+      players; always in the view `seen`, with the legal actions in `legal`. "madt" has the step in `time`, the
+      rewards so far in `earned` and the last action in `before`, for decision transformers to know.
     - `state`: whether the private view `state` shows the whole map, in the same layout.
     - `jitter`: whether the time between two attacks varies by a few loops, as in the engine. Without it a battle
       follows from its start.
@@ -86,7 +86,7 @@ class Skirmish(Game):
         seen, where = self.views, (self.records, lo, hi, which, self.world)
         if "seen" in seen and self._madt:
             views.look_madt(*where, seen["legal"], seen["seen"])
-            views.look_course(self.records, lo, hi, which, seen["time"], seen["earned"])
+            views.look_course(*where, seen["time"], seen["earned"], seen["before"])
         elif "seen" in seen:
             views.look_stock(*where, seen["legal"], seen["seen"])
         if "state" in seen and self._madt:
@@ -121,7 +121,8 @@ def spec_of(world: World, observation: str, state: bool, settings: dict[str, Any
         seen["seen"] = View((size,), np.float32, -MOST, MOST, "what is near enough to be seen")
         if observation == "madt":
             seen["time"] = View((), np.int64, 0, int(world.limit), "steps so far")
-            seen["earned"] = View((), np.float32, 0, 2 * FULL_RETURN, "the reward of the last step")
+            seen["earned"] = View((), np.float32, 0, np.inf, "the rewards so far")
+            seen["before"] = View((), np.int64, 0, actions - 1, "the last action; 0 before the first")
         if state:
             seen["state"] = View((whole,), np.float32, -MOST, MOST, "the whole map", private=True)
     return Spec(

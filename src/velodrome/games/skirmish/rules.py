@@ -45,6 +45,7 @@ RECORD = np.dtype(
         ("time", np.int16),
         ("over", np.int8),
         ("earned", np.float64),  # the reward of the last step
+        ("earned_so_far", np.float64),
         # random states
         ("starts", np.uint64),  # drawn on by places alone
         ("luck", np.uint64),  # drawn on by weapons and bots
@@ -127,7 +128,7 @@ def begin(game, world):  # type: ignore[no-untyped-def]
         game.last[agent] = -1
     game.time = 0
     game.over = RUNNING
-    game.earned = 0.0
+    game.earned = game.earned_so_far = 0.0
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------
@@ -218,6 +219,7 @@ def play_step(game, world, before, does, places):  # type: ignore[no-untyped-def
     if game.over == WON:
         points += VICTORY
     game.earned = points / world.worth
+    game.earned_so_far += np.float32(game.earned)  # as it is handed out
 
 
 @rule

@@ -10,7 +10,7 @@ from __future__ import annotations
 from velodrome.games.kernel import kernel, rule
 from velodrome.games.skirmish.fight import alive, distance
 from velodrome.games.skirmish.maps import SIDE, World
-from velodrome.games.skirmish.rules import EAST, FIRST_TARGET, NORTH, SIGHT, SOUTH, WEST, can_move, legal
+from velodrome.games.skirmish.rules import EAST, FIRST_TARGET, NORTH, NOTHING, SIGHT, SOUTH, WEST, can_move, legal
 from velodrome.games.skirmish.units import HEAL
 
 CENTRE = SIDE / 2
@@ -284,12 +284,14 @@ def look(games, lo, hi, which, world, seat, acting, may):  # type: ignore[no-unt
 
 
 @kernel
-def look_course(games, lo, hi, which, time, earned):  # type: ignore[no-untyped-def]
-    """Write how far the battle is and what the last step brought, the same for every agent."""
+def look_course(games, lo, hi, which, world, time, earned, before):  # type: ignore[no-untyped-def]
+    """Write how far the battle is, what it has brought so far, and what each agent did last."""
     for i in range(lo, hi):
         if which[i]:
             time[i, :] = games[i].time
-            earned[i, :] = games[i].earned
+            earned[i, :] = games[i].earned_so_far
+            for agent in range(world.allies):
+                before[i, agent] = max(games[i].last[agent], NOTHING)
 
 
 @kernel

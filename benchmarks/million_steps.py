@@ -1,0 +1,125 @@
+"""Wall clock of a million game steps of online training, decision transformers on six maps: results/million_steps.json.
+
+Both recipes train in turn in this process, an iteration each, until each one's time for a step is known to 5 % (95 %,
+Student's over iterations) or its share of the time is spent. The hours are that time, a million times.
+
+    python -m benchmarks.million_steps [--seconds 120] [--device cpu|cuda]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from common import Disturbance, keep
+from velodrome.learn.trainer import Trainer
+from velodrome.meter.clock import Clock
+from velodrome.meter.statistics import mean
+from velodrome.recipes import find
+
+SAID_HOURS = {
+    "3m": (5.9, 5.8),
+    "8m": (7.1, 6.6),
+    "3s5z_vs_3s6z": (8.9, 9.4),
+    "so_many_baneling": (9.6, 9.8),
+    "8m_vs_9m": (10.3, 10.1),
+    "corridor": (11.1, 10.4),
+}
+"""The document's, for MADT and EVAFormer, with StarCraft II on a GPU machine."""
+RECIPES = ("skirmish-madt", "skirmish-eva")
+STEPS, PRECISION, LEAST = 1_000_000, 0.05, 6
+
+
+class Side:
+    """One recipe at work."""
+
+    def __init__(self, recipe: str, name: str, device: str):
+        found = find(recipe)
+        self.trainer: Trainer = found.build(found.settings(map=name), 0, device)
+        self.clock = Clock()
+        self.spent: list[float] = []
+        """Seconds for a game step, by iteration."""
+        self.phases: dict[str, float] = {}
+        self.iterate(warming=True)
+
+    def iterate(self, warming: bool = False) -> None:
+        """One iteration, which counts unless it warms up."""
+        progress = self.trainer.iterate(self.clock)
+        budget = self.clock.lap()
+        if warming:
+            return
+        self.spent.append(budget.wall_s / progress.counts.game_steps)
+        for phase in budget.phases:
+            part = phase.name.split(".")[0]
+            self.phases[part] = self.phases.get(part, 0.0) + phase.seconds
+
+    @property
+    def precise(self) -> bool:
+        """Whether its time for a step is known well enough."""
+        if len(self.spent) < LEAST:
+            return False
+        found = mean(self.spent)
+        return found.interval[1] - found.mean <= PRECISION * found.mean
+
+    def row(self, said: float) -> dict[str, Any]:
+        """What it comes to."""
+        found, whole = mean(self.spent), sum(self.phases.values())
+        hours = [bound * STEPS / 3600 for bound in (found.mean, *found.interval)]
+        shares = {f"{name} share": spent / whole for name, spent in self.phases.items()}
+        return {"hours": hours[0], "interval": hours[1:], "said hours": said, "iterations": found.n, **shares}
+
+
+def measured(name: str, seconds: float, device: str) -> list[dict[str, Any]]:
+    """Both recipes on this map."""
+    sides = [Side(recipe, name, device) for recipe in RECIPES]
+    spent = 0.0
+    while spent < seconds and not all(side.precise for side in sides):
+        for side in sides:
+            side.iterate()
+        spent = sum(sum(side.phases.values()) for side in sides)
+    rows = []
+    for side, recipe, said in zip(sides, RECIPES, SAID_HOURS[name], strict=True):
+        rows.append({"map": name, "recipe": recipe} | side.row(said))
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def main() -> None:
+    """All maps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120.0, help="for a map, at most")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args()
+    others, figures = Disturbance(), list[dict[str, Any]]()
+    for name in SAID_HOURS:
+        figures += measured(name, options.seconds, options.device)
+    by_map = [
+        {
+            "map": one["map"],
+            "EVAFormer over MADT": two["hours"] / one["hours"],
+            "said": two["said hours"] / one["said hours"],
+        }
+        for one, two in zip(figures[::2], figures[1::2], strict=True)
+    ]
+    reached = [(row["interval"][1] - row["hours"]) / row["hours"] for row in figures]
+    suffix = "" if options.device == "cpu" else f"_{torch.cuda.get_device_name().lower().replace(' ', '-')}"
+    keep(
+        f"million_steps{suffix}", figures, ratios=by_map, widest=max(reached), wanted=PRECISION,
+        settings="as the recipes have them without a set: no expert is asked", taken_by_others=others.share(),
+        geometric_mean_ratio=_together(by_map),
+    )  # fmt: skip
+
+
+def _together(by_map: list[dict[str, Any]]) -> float:
+    """The geometric mean of the ratios."""
+    return math.exp(sum(math.log(row["EVAFormer over MADT"]) for row in by_map) / len(by_map))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Skirmish learnt: by MAPPO from nothing, then by decision transformers from its battles and online.
+
+    python benchmarks/skirmish_learning.py mappo       results/skirmish_mappo.json
+    python benchmarks/skirmish_learning.py sets        results/skirmish_sets.json
+    python benchmarks/skirmish_learning.py decision    results/skirmish_decision.json
+    python benchmarks/skirmish_learning.py search      results/search_helps.json
+
+Each needs what those before it left in runs/skirmish and sets. MAPPO trains alone on the machine until it surely wins
+nine battles in ten. A set is recorded of players that were stopped on the way. Decision transformers learn from the
+good ones, are scored, go on online and are scored again; they are compared with each other, so two train at once, a
+core each. Last, the evolutionary search beside one draw and beside the best of as many. Interrupted, each goes on;
+without a part, all are done in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, Disturbance, Lines, keep, velodrome
+from velodrome.meter.statistics import mean
+
+MAPS = ("3m", "8m", "2s3z", "so_many_baneling")
+SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
+UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
+MOST_S, WANTED = 1200, 0.9
+QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
+"""The player of a set was stopped when it surely won so much."""
+RECORDED = 500
+PRETRAINING, ONLINE = 50, 30
+"""Iterations of each."""
+SAID = {
+    ("8m", "skirmish-eva"): (0.86, 0.97),
+    ("8m", "skirmish-madt"): (0.76, 0.96),
+    ("so_many_baneling", "skirmish-eva"): (0.80, 0.94),
+    ("so_many_baneling", "skirmish-madt"): (0.65, 0.91),
+}
+"""Ends of the published curves, before and after a million steps online; read off figures."""
+ARMS: dict[str, tuple[str, ...]] = {
+    "search": (),
+    "best of 20": ("--search.generations", "0"),
+    "one draw": ("--search.generations", "0", "--search.population", "1"),
+}
+SEARCH_MAPS, SEARCH_PRETRAINING, SEARCH_ONLINE = ("3m", "8m", "2s3z"), 30, 10
+RUNS, SETS = Path("runs/skirmish"), Path("sets")
+
+
+def trained(run: Path, recipe: str, *flags: str) -> dict[str, Any]:
+    """Train, going on with a run that is there."""
+    return velodrome("train", recipe, "--run", str(run), "--resume", *flags)
+
+
+def scored(run: Path) -> dict[str, Any]:
+    """Over battles that no evaluation during training has seen, the likeliest orders given."""
+    return velodrome("evaluate", str(run), *UNSEEN)
+
+
+# -- MAPPO ------------------------------------------------------------------------------------------------------------
+
+
+def mappo(name: str, seed: int) -> dict[str, Any]:
+    """One seed on one map, alone on the machine."""
+    run, others = RUNS / f"mappo-{name}-{seed}", Disturbance()
+    goal = ("--until", f"score>{WANTED}", "--evaluate-every", "20", "--episodes", "500")
+    found = trained(run, "skirmish-mappo", "--map", name, "--seed", str(seed), "--seconds", str(MOST_S), *goal)
+    busy, score = others.share(), scored(run)
+    trivial = {bot: one["score"] for bot, one in score["baselines"].items()}
+    return {
+        "map": name, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"],
+        "win rate": score["score"], "stderr": score["stderr"], "wanted": WANTED, "within_s": MOST_S,
+        "random": trivial["random"], "nearest": trivial["nearest"], "focus": trivial["focus"], "kite": trivial["kite"],
+        "others_took": busy,
+    }  # fmt: skip
+
+
+def all_mappo() -> None:
+    """Every map, every seed."""
+    lines = Lines("skirmish_mappo")
+    for name in MAPS:
+        for seed in range(SEEDS):
+            if not lines.has(map=name, seed=seed):
+                lines.add(mappo(name, seed))
+    keep("skirmish_mappo", lines.rows, together=[together(lines.rows, "map", name) for name in MAPS], battles=BATTLES)
+    lines.close()
+
+
+def together(rows: Sequence[dict[str, Any]], key: str, value: Any) -> dict[str, Any]:
+    """The seeds of one map as mean and interval."""
+    own = [row for row in rows if row[key] == value]
+    rate, seconds = mean([row["win rate"] for row in own]), mean([row["seconds"] for row in own])
+    row = {key: value, "win rate": rate.mean, "interval": list(rate.interval)}
+    return row | {"seconds": seconds.mean, "seeds": rate.n}
+
+
+# -- sets -------------------------------------------------------------------------------------------------------------
+
+
+def recorded(name: str, quality: str) -> dict[str, Any]:
+    """A set of this map, of a player that was stopped once it was so good."""
+    run, folder = RUNS / f"{quality}-{name}", SETS / f"{name}-{quality}"
+    goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "5", "--episodes", "300")
+    found = trained(run, "skirmish-mappo", "--map", name, "--seed", "7", "--seconds", str(MOST_S), *goal)
+    shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
+    flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED), "--sample")
+    played = velodrome("evaluate", "skirmish-madt", *flags)
+    return {
+        "map": name, "quality": quality, "seconds": found["seconds"], "win rate": played["score"],
+        "mean return": played["mean_return"], **played["recorded"],
+    }  # fmt: skip
+
+
+def all_sets() -> None:
+    """Every quality of every map."""
+    lines = Lines("skirmish_sets")
+    for name in MAPS:
+        for quality in QUALITIES:
+            if not lines.has(map=name, quality=quality):
+                lines.add(recorded(name, quality))
+    keep("skirmish_sets", lines.rows, stopped_at=QUALITIES)
+    lines.close()
+
+
+# -- decision transformers --------------------------------------------------------------------------------------------
+
+
+def decided(recipe: str, name: str, seed: int, arm: str, iterations: tuple[int, int]) -> dict[str, Any]:
+    """One seed: after learning from the good set, and after going on online."""
+    run, first, last = RUNS / f"{arm.replace(' ', '-')}-{name}-{seed}", iterations[0], sum(iterations)
+    one_core = ("--lanes", "1", "--threads", "1")
+    flags = ("--map", name, "--data", str(SETS / f"{name}-good"), "--pretraining", str(first), "--seed", str(seed))
+    shutil.rmtree(run, ignore_errors=True)  # one that was not finished may be past the first stage
+    row: dict[str, Any] = {"map": name, "arm": arm, "seed": seed}
+    for stage, until in (("offline", first), ("online", last)):
+        found = trained(run, recipe, *flags, *ARMS.get(arm, ()), *one_core, "--iterations", str(until))
+        score = scored(run)
+        row |= {f"{stage} win rate": score["score"], f"{stage} stderr": score["stderr"]}
+        row |= {f"{stage} return": score["mean_return"], f"{stage} s": found["seconds"]}
+    return row | {"random": score["baselines"]["random"]["score"]}
+
+
+def all_decided(record: str, jobs: Sequence[tuple[str, str, int, str, tuple[int, int]]]) -> list[dict[str, Any]]:
+    """Those that are not done, two at once."""
+    lines = Lines(record)
+    left = [job for job in jobs if not lines.has(map=job[1], seed=job[2], arm=job[3])]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(decided, *job) for job in left]:
+            lines.add(done.result())
+    return lines.rows
+
+
+def summary(rows: Sequence[dict[str, Any]], maps: Sequence[str], arms: Sequence[str]) -> list[dict[str, Any]]:
+    """The seeds of each map and arm as mean and interval."""
+    found = []
+    for name in maps:
+        for arm in arms:
+            own = [row for row in rows if row["map"] == name and row["arm"] == arm]
+            line: dict[str, Any] = {"map": name, "arm": arm}
+            for stage in ("offline", "online"):
+                rate = mean([row[f"{stage} win rate"] for row in own])
+                line |= {f"{stage} win rate": rate.mean, f"{stage} interval": list(rate.interval)}
+            gain = mean([row["online win rate"] - row["offline win rate"] for row in own])
+            said = SAID.get((name, arm), (None, None))
+            line |= {"gain": gain.mean, "gain interval": list(gain.interval), "said offline": said[0]}
+            found.append(line | {"said online": said[1], "random": own[0]["random"], "seeds": gain.n})
+    return found
+
+
+def all_decision() -> None:
+    """Both recipes on every map."""
+    recipes = ("skirmish-madt", "skirmish-eva")
+    jobs = [
+        (recipe, name, seed, recipe, (PRETRAINING, ONLINE))
+        for name in MAPS
+        for seed in range(SEEDS)
+        for recipe in recipes
+    ]
+    rows = all_decided("skirmish_decision", jobs)
+    sets = json.loads((RESULTS / "skirmish_sets.json").read_text(encoding="utf-8"))["figures"]
+    data = [row for row in sets if row["quality"] == "good"]
+    keep("skirmish_decision", summary(rows, MAPS, recipes), runs=rows, data=data, battles=BATTLES)
+    Lines("skirmish_decision").close()
+
+
+def all_search() -> None:
+    """Whether the search helps: paired by seed with each of the arms without it."""
+    jobs = [
+        ("skirmish-eva", name, seed, arm, (SEARCH_PRETRAINING, SEARCH_ONLINE))
+        for name in SEARCH_MAPS
+        for seed in range(SEARCH_SEEDS)
+        for arm in ARMS
+    ]
+    rows = all_decided("search_helps", jobs)
+    by_place = {(row["map"], row["seed"], row["arm"]): row for row in rows}
+    beside = []
+    for name in SEARCH_MAPS:
+        for arm in list(ARMS)[1:]:
+            line: dict[str, Any] = {"map": name, "search beside": arm}
+            for stage in ("offline", "online"):
+                key = f"{stage} win rate"
+                pairs = [(by_place[name, seed, "search"], by_place[name, seed, arm]) for seed in range(SEARCH_SEEDS)]
+                more = mean([one[key] - other[key] for one, other in pairs])
+                line |= {f"{stage} more": more.mean, f"{stage} interval": list(more.interval)}
+            beside.append(line)
+    keep("search_helps", beside, arms=summary(rows, SEARCH_MAPS, list(ARMS)), runs=rows, battles=BATTLES)
+    Lines("search_helps").close()
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "mappo": all_mappo,
+    "sets": all_sets,
+    "decision": all_decision,
+    "search": all_search,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS)
+    part = parser.parse_args().part
+    for name in [part] if part else PARTS:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()
