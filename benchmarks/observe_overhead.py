@@ -1,11 +1,13 @@
 """What it costs a trainer to be watched: results/observe_overhead.json.
 
 Each of three scripts that know nothing of Velodrome trains in two processes, one watched and one not, both warm and in
-turn, the order drawn anew each round. The ratio of their times, measured, is put beside the overhead that a budget
-prints: calls times their calibrated cost. Seconds of the processor are given too, which other programs disturb less.
-Cards and causes are not part of it: the first come after a run, the second are a phase of their own.
+turn, the order drawn anew each round. Where a process comes to lie in memory alone makes it some per cent faster or
+slower, so there are several pairs of fresh ones; the interval is Student's over them. The ratio, measured, is put
+beside the overhead that a budget prints: calls times their calibrated cost. Seconds of the processor are given too,
+which other programs disturb less. Cards and causes are not part of it: the first come after a run, the second are a
+phase of their own.
 
-    python benchmarks/observe_overhead.py [--rounds 15]
+    python benchmarks/observe_overhead.py [--pairs 6] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import random
 import sys
 import tempfile
 from dataclasses import dataclass
+from math import exp, log
 from pathlib import Path
 from statistics import median
 
@@ -27,7 +30,7 @@ sys.path.insert(0, str(HERE / "peers"))
 from make import make, python_of  # noqa: E402
 from turns import Record, Side  # noqa: E402
 
-from velodrome.meter.statistics import median_ratio  # noqa: E402
+from velodrome.meter.statistics import mean  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ TRAINERS = (
 )
 
 
-def pairs(trainer: Trainer, rounds: int) -> dict[str, list[Record]]:
-    """Turns of both sides."""
+def pair(trainer: Trainer, rounds: int) -> dict[str, list[Record]]:
+    """Turns of two fresh processes."""
     asked = {"script": str(HERE / "trainers" / trainer.script), "arguments": trainer.arguments}
     order, turns = random.Random(0), {"plain": [], "observed": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -71,37 +74,42 @@ def pairs(trainer: Trainer, rounds: int) -> dict[str, list[Record]]:
     return turns
 
 
-def figure(trainer: Trainer, turns: dict[str, list[Record]]) -> Record:
+def figure(trainer: Trainer, pairs: list[dict[str, list[Record]]]) -> Record:
     """One row."""
-    seconds = {side: [turn["seconds"] for turn in taken] for side, taken in turns.items()}
-    ratio = median_ratio(seconds["plain"], seconds["observed"], paired=True)
-    cpu = {side: [turn["cpu_s"] for turn in taken] for side, taken in turns.items()}
-    cpu_ratio = median_ratio(cpu["plain"], cpu["observed"], paired=True)
+    told = {side: [turn for turns in pairs for turn in turns[side]] for side in ("plain", "observed")}
+    ratio, cpu_ratio = (mean([log(times(turns, kind)) for turns in pairs]) for kind in ("seconds", "cpu_s"))
     return {
         "trainer": trainer.name,
-        "plain_s": median(seconds["plain"]),
-        "observed_s": median(seconds["observed"]),
-        "ratio": ratio.ratio,
-        "interval": list(ratio.interval),
-        "cpu_ratio": cpu_ratio.ratio,
-        "cpu_interval": list(cpu_ratio.interval),
-        "calibrated_overhead": median(turn["overhead"] for turn in turns["observed"]),
-        "watched_calls": median(turn["calls"] for turn in turns["observed"]),
+        "plain_s": median(turn["seconds"] for turn in told["plain"]),
+        "observed_s": median(turn["seconds"] for turn in told["observed"]),
+        "ratio": exp(ratio.mean),
+        "interval": [exp(bound) for bound in ratio.interval],
+        "cpu_ratio": exp(cpu_ratio.mean),
+        "cpu_interval": [exp(bound) for bound in cpu_ratio.interval],
+        "calibrated_overhead": median(turn["overhead"] for turn in told["observed"]),
+        "watched_calls": median(turn["calls"] for turn in told["observed"]),
     }
+
+
+def times(turns: dict[str, list[Record]], kind: str) -> float:
+    """How many times as long the watched one of a pair takes."""
+    plain, observed = (median(turn[kind] for turn in turns[side]) for side in ("plain", "observed"))
+    return observed / plain
 
 
 def main() -> None:
     """Measure and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    others, turns = Disturbance(), {}
+    others, pairs, figures = Disturbance(), {}, []
     for trainer in TRAINERS:
-        turns[trainer.name] = pairs(trainer, options.rounds)
-        print(figure(trainer, turns[trainer.name]), flush=True)
-    figures = [figure(trainer, turns[trainer.name]) for trainer in TRAINERS]
-    keep("observe_overhead", figures, rounds=options.rounds, turns=turns, disturbed=others.share())
+        pairs[trainer.name] = [pair(trainer, options.rounds) for _ in range(options.pairs)]
+        figures.append(figure(trainer, pairs[trainer.name]))
+        print(figures[-1], flush=True)
+    keep("observe_overhead", figures, rounds=options.rounds, pairs=pairs, disturbed=others.share())
 
 
 if __name__ == "__main__":
