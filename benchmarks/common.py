@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 
 from velodrome.meter.machine import hardware
 
@@ -72,6 +73,11 @@ class Disturbance:
         """From the start until now."""
         others_s = (busy_s() - self.busy_s) - (own_s() - self.own_s)
         return max(others_s / (time.perf_counter() - self.began_s) / (psutil.cpu_count() or 1), 0.0)
+
+
+def on_device(name: str, device: str) -> str:
+    """The name of a record that is kept of each kind of device; the CPU's has no more to it."""
+    return name if device == "cpu" else f"{name}_{torch.cuda.get_device_name().lower().replace(' ', '-')}"
 
 
 class Lines:

@@ -14,10 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import Disturbance, keep
+from common import Disturbance, keep, on_device
 from velodrome.learn.trainer import Trainer
 from velodrome.meter.clock import Clock
 from velodrome.meter.statistics import mean
@@ -108,9 +106,8 @@ def main() -> None:
         for one, two in zip(figures[::2], figures[1::2], strict=True)
     ]
     reached = [(row["interval"][1] - row["hours"]) / row["hours"] for row in figures]
-    suffix = "" if options.device == "cpu" else f"_{torch.cuda.get_device_name().lower().replace(' ', '-')}"
     keep(
-        f"million_steps{suffix}", figures, ratios=by_map, widest=max(reached), wanted=PRECISION,
+        on_device("million_steps", options.device), figures, ratios=by_map, widest=max(reached), wanted=PRECISION,
         settings="as the recipes have them without a set: no expert is asked", taken_by_others=others.share(),
         geometric_mean_ratio=_together(by_map),
     )  # fmt: skip

@@ -29,7 +29,7 @@ from scipy.stats import t as student
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import Disturbance, keep
+from common import Disturbance, keep, on_device
 from velodrome.meter.statistics import median_ratio
 from velodrome.nets.decision import Attention, Evolving
 from velodrome.nets.evolution import Search, draw, search_plainly
@@ -268,10 +268,9 @@ def swept(rounds: int, device: str) -> None:
         {"map": name, "agents": agents} | measured(Size(rows=BATTLES * agents), rounds, device)
         for name, agents in MAPS.items()
     ]
-    suffix = "" if device == "cpu" else f"_{torch.cuda.get_device_name().lower().replace(' ', '-')}"
     keep(
-        f"mixers{suffix}", headline, sweeps=found, exponents=exponents, maps=maps, said_ms=SAID, device=device,
-        threads=torch.get_num_threads(), torch=torch.__version__, taken_by_others=others.share(),
+        on_device("mixers", device), headline, sweeps=found, exponents=exponents, maps=maps, said_ms=SAID,
+        device=device, threads=torch.get_num_threads(), torch=torch.__version__, taken_by_others=others.share(),
     )  # fmt: skip
     if device == "cpu":
         picture(found, Path(__file__).resolve().parents[1] / "docs" / "images" / "mixers.svg")

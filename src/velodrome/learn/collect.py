@@ -22,8 +22,8 @@ from velodrome.learn.returns import Returns
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
 
-PIECE = 4096
-"""Rows that a critic looks at in one go: what it makes of them stays in the cache."""
+_PIECE = 4096
+"""Rows that a net looks at in one go: what it makes of them stays in the cache."""
 
 
 class Collector:
@@ -85,7 +85,7 @@ class Collector:
         game = self.game
         for step in range(self.rewards.shape[1]):
             with clock("collect.infer"):
-                views = self._on_device() | self._remembered(self.game.seat)
+                views = self._on_device() | self._remembered()
                 outputs = self.nets["net"](views)
                 action, log_prob = self.actions.sample(outputs, views, self.generator)
                 self._seat_others(step, action, views)
@@ -104,7 +104,7 @@ class Collector:
                         part.unflatten(0, (game.games, -1))[torch.from_numpy(over)] = self.fresh[name]  # type: ignore[no-untyped-call]
         with clock("collect.infer"):
             if "critic" in self.nets:
-                self._criticise()
+                self.value.view(-1).copy_(self.seen_by(self.nets["critic"], "critic")["value"])
         return Counts(game_steps=self.ended.size, decisions=int((self.acting & self.own).sum()))
 
     def _on_device(self) -> dict[str, Tensor]:
@@ -115,21 +115,22 @@ class Collector:
             self.staging[name].copy_(view)
         return {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.staging.items()}
 
-    def _trajectories(self, seat: np.ndarray, games: np.ndarray | None = None) -> Tensor:
-        """Numbers of the seats `[games, K]` of these games, or of all."""
-        which = np.arange(len(seat)) if games is None else games
-        return torch.from_numpy((which[:, None] * self.game.spec.seats + seat).reshape(-1)).to(self.device)
+    def _trajectories(self, games: np.ndarray | None = None) -> Tensor:
+        """Whose turn it is in these games, or in all, rows first: numbers of seats over all games."""
+        which = np.arange(self.game.games) if games is None else games
+        seats = which[:, None] * self.game.spec.seats + self.game.seat[which]
+        return torch.from_numpy(seats.reshape(-1)).to(self.device)
 
-    def _remembered(self, seat: np.ndarray, games: np.ndarray | None = None) -> dict[str, Tensor]:
-        """What these seats remember, rows first."""
+    def _remembered(self, games: np.ndarray | None = None) -> dict[str, Tensor]:
+        """What those remember whose turn it is."""
         if not self.memory:
             return {}
-        which = self._trajectories(seat, games)
+        which = self._trajectories(games)
         return {name: part[which] for name, part in self.memory.items()}
 
     def _remember(self, views: dict[str, Tensor]) -> None:
         if self.memory:
-            which = self._trajectories(self.game.seat)
+            which = self._trajectories()
             for net in self.nets.values():
                 for name, part in net.remember(views).items():  # type: ignore[operator]
                     self.memory[name][which] = part
@@ -171,17 +172,19 @@ class Collector:
         """The value of the positions in which a time limit ended the game, for the seats that were to decide."""
         games = np.flatnonzero(self.game.cut & ~self.game.ended)
         views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
-        views |= self._remembered(self.game.seat[games], games)
+        views |= self._remembered(games)
         value = self.nets.get("critic", self.nets["net"])(views)["value"].unflatten(0, (len(games), -1))
         self.cut_value[:, step] = np.nan
         left = np.where(self.game.acting[games], value.float().cpu().numpy(), 0)  # who is out earns nothing more
         self.cut_value[games[:, None], step, self.game.seat[games]] = left
 
-    def _criticise(self) -> None:
-        critic, value = self.nets["critic"], self.value.view(-1)
-        views = {name: self.views[name].flatten(0, 2) for name in self.looks_at["critic"]}
-        for lo in range(0, len(value), PIECE):
-            value[lo : lo + PIECE] = critic({name: view[lo : lo + PIECE] for name, view in views.items()})["value"]
+    @torch.no_grad()
+    def seen_by(self, net: nn.Module, role: str) -> dict[str, Tensor]:
+        """What a net makes of every row of the segment; it looks at what the net of that role does."""
+        views = {name: self.views[name].flatten(0, 2) for name in self.looks_at[role]}
+        pieces = zip(*(torch.split(view, _PIECE) for view in views.values()), strict=True)
+        parts = [net(dict(zip(views, piece, strict=True))) for piece in pieces]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def estimate(self, discount: float, trace: float, reward_scale: float) -> None:
         """Estimate the advantages of the segment that was played last."""

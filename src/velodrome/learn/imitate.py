@@ -24,6 +24,9 @@ from velodrome.learn.trainer import Counts, Policy, Progress
 from velodrome.meter.clock import Clock
 from velodrome.runs.datasets import Dataset
 
+TOLD = {"net": ("policy_loss", "gradient_norm"), "critic": ("value_loss", "critic_gradient_norm")}
+"""What is reported of each net: its loss, and the norm of its gradient."""
+
 
 @dataclass(frozen=True)
 class Imitation:
@@ -84,7 +87,8 @@ class Imitate:
         self.returns = returns_to_go(data.arrays["reward"], data.starts, settings.discount)
         self.target: float | None = getattr(net, "target", None)
         """The return that the player hopes for when a game begins, if it hopes."""
-        self.to_go = returns_to_go(data.arrays["reward"], data.starts, 1.0)
+        hopes = self.target is not None and "earned" in self.wanted
+        self.to_go = returns_to_go(data.arrays["reward"], data.starts, 1.0) if hopes else None
         self.generator = torch.Generator().manual_seed(seed)
         self.iteration = self.at = 0
         self.began = self.generator.get_state()
@@ -130,7 +134,7 @@ class Imitate:
 
     def _view(self, name: str, step: Array, who: Array) -> Array:
         """What was seen there; as what had been earned, what makes the return hoped for the one that came."""
-        if name != "earned" or self.target is None:
+        if name != "earned" or self.to_go is None or self.target is None:
             view: Array = self.data.arrays[f"view.{name}"][step, who]
             return view
         to_go = self.to_go[step, self.data.arrays["seat"][step, who]]
@@ -154,23 +158,19 @@ class Imitate:
         return past
 
     def _learn(self, views: dict[str, Tensor], action: Tensor, returns: Tensor, clock: Clock) -> dict[str, float]:
-        told = {}
         with clock("learn.forward"):
             logits = self.nets["net"](views)[self.part.name].float()
             if self.settings.masked and self.part.mask is not None:
                 logits = torch.where(views[self.part.mask].bool(), logits, FORBIDDEN)
             losses = {"net": F.cross_entropy(logits, action)}
-            told["policy_loss"] = losses["net"].item()
+            if "critic" in self.nets:
+                losses["critic"] = F.mse_loss(self.nets["critic"](views)["value"].float(), returns)
+            told = {TOLD[name][0]: loss.item() for name, loss in losses.items()}
             if getattr(self.nets["net"], "taught", False):
                 right = logits.detach().softmax(-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
                 losses["net"] = losses["net"] + self.nets["net"].lesson(right)  # type: ignore[operator]
-            if "critic" in self.nets:
-                losses["critic"] = F.mse_loss(self.nets["critic"](views)["value"].float(), returns)
         for name, loss in losses.items():
-            if name == "critic":
-                told["value_loss"] = loss.item()
-            norm = self._step(name, loss, clock)
-            told["gradient_norm" if name == "net" else "critic_gradient_norm"] = norm
+            told[TOLD[name][1]] = self._step(name, loss, clock)
         told["agreement"] = float((logits.argmax(-1) == action).float().mean())
         return told
 

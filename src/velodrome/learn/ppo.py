@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from velodrome.games.game import Bits, Choice, Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.adam import Adam, Average, decays
-from velodrome.learn.collect import PIECE, Collector
+from velodrome.learn.collect import Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.lanes import ROOM, Lanes, possible
 from velodrome.learn.memory import keep_freed_memory
@@ -175,7 +175,7 @@ class SelfPlay:
                     self._watch(lane)
             if self.expert is not None and self.settings.anchor:
                 with clock("collect.infer"):
-                    lane.ask(self.expert)
+                    lane.expected = lane.segment.seen_by(self.expert, "net")
             counts.learner_samples, learnt = self._learn(lane, clock)
             with clock("collect.encode"):
                 if self.iteration > 0:
@@ -375,14 +375,6 @@ class Lane:
         for net in self.nets.values():
             net.train(not self.settings.as_played)
         return counts
-
-    @torch.no_grad()
-    def ask(self, expert: nn.Module) -> None:
-        """Ask the expert about the segment."""
-        views = {name: self.segment.views[name].flatten(0, 2) for name in self.segment.looks_at["net"]}
-        rows = range(0, len(self.segment.advantage), PIECE)
-        parts = [expert({name: view[lo : lo + PIECE] for name, view in views.items()}) for lo in rows]
-        self.expected = {name: torch.cat([part[name] for part in parts]) for name in self.actions.heads}
 
     def estimate(self) -> None:
         """Estimate the advantages of the segment."""
