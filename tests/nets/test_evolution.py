@@ -21,7 +21,7 @@ from velodrome.nets.evolution import (
     search_plainly,
     searched,
 )
-from velodrome.nets.kernels.evolve import cross_masks, fit_in, gelu
+from velodrome.nets.kernels.evolve import fit_in, gelu
 
 WIDTH, GENES = 32, 16
 SEARCHES = {
@@ -166,14 +166,20 @@ def test_rivals_are_different_and_any_of_the_population() -> None:
     assert counts.min() > 0.7 * counts.mean()
 
 
-def test_crossed_genes_are_as_frequent_as_asked_for() -> None:
-    out = np.zeros(20_000, np.int64)
-    cross_masks(1, 0.03, GENES, out)
-    genes = genes_of(torch.from_numpy(out), 64)
-    assert not genes[:, GENES:].any()
-    share = genes[:, :GENES].double().mean(0)
-    assert ((share - 0.03).abs() < 5 * math.sqrt(0.03 * 0.97 / 20_000)).all()
-    assert (genes.sum(1) == 0).double().mean() == pytest.approx(0.97**16, abs=0.02)
+@pytest.mark.parametrize("chance", [0.0, 0.03, 0.5, 1.0])
+@pytest.mark.parametrize("genes", [1, 16, 62])
+def test_crossed_genes_are_as_frequent_as_asked_for(chance: float, genes: int) -> None:
+    crossed = draw(Search(crossover=chance, generations=100), torch.zeros(14, genes)).crossed.flatten()
+    found = genes_of(crossed, 64)
+    assert not found[:, genes:].any()
+    share = found[:, :genes].double().mean(0)
+    assert ((share - chance).abs() <= 5 * math.sqrt(chance * (1 - chance) / len(crossed)) + 2**-16).all()
+    assert (found.sum(1) == 0).double().mean() == pytest.approx((1 - chance) ** genes, abs=0.02)
+
+
+def test_children_are_shifted_as_often_as_asked_for() -> None:
+    share = draw(Search(generations=1000), torch.zeros(1, GENES)).mutated.double().mean()
+    assert share == pytest.approx(0.05, abs=0.01)
 
 
 def test_shifts_are_drawn_for_those_that_are_shifted() -> None:
@@ -186,7 +192,7 @@ def test_shifts_are_drawn_for_those_that_are_shifted() -> None:
 
 
 def test_gelu_in_single_precision() -> None:
-    x = np.concatenate([np.linspace(-9, 9, 100_001), [0.0, -20.0, 20.0]]).astype(np.float32)[None]
+    x = np.concatenate([np.linspace(-9, 9, 100_001), [0.0, -20.0, 20.0]]).astype(np.float32)
     got = x.copy()
     gelu(got, False, fit_in(np.float32))
     wanted = torch.nn.functional.gelu(torch.from_numpy(x.astype(np.float64))).numpy()
@@ -194,7 +200,7 @@ def test_gelu_in_single_precision() -> None:
 
 
 def test_gelu_in_double_precision() -> None:
-    x = np.linspace(-9, 9, 1001)[None]
+    x = np.linspace(-9, 9, 1001)
     got = x.copy()
     gelu(got, True, np.array([0.5]))
     np.testing.assert_allclose(got, torch.nn.functional.gelu(torch.from_numpy(x)).numpy(), rtol=0, atol=1e-14)

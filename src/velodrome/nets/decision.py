@@ -93,10 +93,10 @@ class Evolving(nn.Module):
             inputs = self.blend[:tokens, :tokens].tril() @ inputs
         z, spread = self.latent(inputs)
         if self.training:
-            z = z + spread * self.noise(z, spread, inputs)
+            z = torch.addcmul(z, spread, self.noise(z, spread, inputs))
             if self.taught:
                 self.opinion = self.judge.opinion(z.detach(), inputs.detach())
-        return self.drop(x + self.weight * self.judge.decode(z))  # type: ignore[no-any-return]
+        return self.drop(torch.addcmul(x, self.weight, self.judge.decode(z)))  # type: ignore[no-any-return]
 
     def lesson(self, went: Tensor) -> Tensor:
         """The loss of the fitness net's opinion in the last pass, where `went [rows]` from 0 to 1 says how well each

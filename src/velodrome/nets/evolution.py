@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from velodrome.nets.kernels import kernels_take
-from velodrome.nets.kernels.evolve import MOST_GENES, RECONSTRUCTION, cross_masks, evolve
+from velodrome.nets.kernels.evolve import MOST_GENES, RECONSTRUCTION, chances, evolve
 from velodrome.nets.kernels.operation import array_from
 
 
@@ -93,12 +93,14 @@ def draw(search: Search, like: Tensor) -> Draws:
     if genes > MOST_GENES:
         raise ValueError(f"a search takes up to {MOST_GENES} genes, half the width of a net; these are {genes}")
     device, g, c = like.device, search.generations, search.children
-    mutated = torch.rand(g, c) < search.mutation
-    rivals = torch.rand(g, c, 2, search.population).topk(min(search.tournament, search.population)).indices
-    if device.type == "cpu":
-        crossed = torch.empty(g, c, rows, dtype=torch.int64)
-        cross_masks(int(torch.randint(2**62, ())), search.crossover, genes, crossed.numpy().reshape(-1))
-    else:
+    rivals = torch.empty(g, c, 2, min(search.tournament, search.population), dtype=torch.int64)
+    mutated = torch.empty(g, c, dtype=torch.bool)
+    crossed = torch.empty(g, c, rows if device.type == "cpu" else 0, dtype=torch.int64)
+    shifted = chances(
+        int(torch.randint(2**62, ())), search.crossover, search.mutation, search.population, genes,
+        rivals.numpy().reshape(-1, rivals.shape[-1]), crossed.numpy().reshape(-1), mutated.numpy().reshape(-1),
+    )  # fmt: skip
+    if device.type != "cpu":
         bits = torch.rand(g, c, rows, genes, device=device) < search.crossover
         crossed = (bits.long() << torch.arange(genes, device=device)).sum(-1)
     return Draws(
@@ -106,7 +108,7 @@ def draw(search: Search, like: Tensor) -> Draws:
         rivals=rivals.to(device),
         crossed=crossed,
         mutated=mutated,
-        shifts=torch.randn(int(mutated.sum()), rows, genes, dtype=like.dtype, device=device),
+        shifts=torch.randn(shifted, rows, genes, dtype=like.dtype, device=device),
     )
 
 
@@ -220,7 +222,8 @@ def _chosen(noise: Tensor, which: Tensor) -> Tensor:
 def search_compiled(judge: Judge, mean: Tensor, spread: Tensor, x: Tensor, search: Search, draws: Draws) -> Tensor:
     """The noise `[rows, genes]` that wins, on the CPU."""
     given = array_from(mean), array_from(spread), array_from(x)
-    weights = tuple(weight.detach().numpy() for weight in judge.parameters())
+    parts = (judge.wide, judge.norm, judge.out, judge.fitness, judge.verdict)
+    weights = [weight.detach().numpy() for part in parts for weight in (part.weight, part.bias)]
     chance = [each.numpy() for each in (draws.first, draws.rivals, draws.crossed, draws.mutated, draws.shifts)]
     found = torch.empty_like(mean, memory_format=torch.contiguous_format)
     evolve(given, weights, chance, search.kept, search.shift, search.stop_gain, found.numpy())

@@ -2,19 +2,20 @@
 
 What bounds it is evaluating candidates. So a candidate that lives on, or a child that is its second parent again, is
 never evaluated twice: each row has a pool of the candidates that differ, and a population is a list of places in it.
-Those to be evaluated, of all rows of a block, stand side by side as columns: products are BLAS's, and everything
-between them works along the columns with vector instructions.
+Those to be evaluated, of all rows of a block, stand in one list: products are BLAS's, and everything between them runs
+along contiguous numbers with vector instructions. Choosing among candidates compares all with all, without a branch.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from velodrome.compiled import draw, rule, single_threaded_products, summing_kernel
+from velodrome.compiled import draw, kernel, rule, single_threaded_products, summing_kernel
 from velodrome.nets.kernels.places import Array
 
 MOST_GENES = 62
@@ -42,44 +43,81 @@ def _fitted(terms: int) -> Array:
 COEFFICIENTS = _fitted(TERMS)
 
 
+@functools.cache
 def fit_in(dtype: Any) -> Array:
     """The numbers that `gelu` takes."""
     return np.array([*COEFFICIENTS, 2 / FARTHEST**2, FARTHEST, math.sqrt(0.5), 0.5], dtype)
 
 
-@summing_kernel
-def cross_masks(seed, chance, genes, out):  # type: ignore[no-untyped-def]
-    """Fill `out` with sets of genes, each gene in one with that chance (in steps of 1 / 65536)."""
-    state, limit = np.uint64(seed), np.uint64(round(chance * 65536))
-    for i in range(len(out)):
-        found = np.int64(0)
-        for first in range(0, genes, 4):
+@rule
+def cross(state, chance, genes, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with sets of genes, each gene in one with that chance (in steps of 1 / 65536).
+
+    64 genes are decided at once: for each digit of the chance, lowest first, half of those that were in stay in, or
+    half of those that were not come in.
+    """
+    limit, mine, i = round(chance * 65536), np.uint64((1 << genes) - 1), 0
+    while i < len(out):
+        bits = np.uint64(0)
+        for digit in range(17 if limit == 65536 else 16):
+            if (limit >> digit) & 1:
+                state, more = draw(state)
+                bits = bits | more if digit < 16 else ~np.uint64(0)
+            elif bits:
+                state, more = draw(state)
+                bits &= more
+        for _ in range(min(64 // genes, len(out) - i)):
+            out[i] = np.int64(bits & mine)
+            bits >>= np.uint64(genes)
+            i += 1
+    return state
+
+
+@rule
+def pair_off(state, places, out):  # type: ignore[no-untyped-def]
+    """Fill each row of `out` with different places."""
+    for i in range(out.shape[0]):
+        n = 0
+        while n < out.shape[1]:
             state, bits = draw(state)
-            for gene in range(first, min(first + 4, genes)):
-                found |= np.int64(bits & np.uint64(0xFFFF) < limit) << gene
-                bits >>= np.uint64(16)
-        out[i] = found
+            place, new = np.int64(((bits >> np.uint64(32)) * np.uint64(places)) >> np.uint64(32)), True
+            for k in range(n):
+                new &= out[i, k] != place
+            if new:
+                out[i, n] = place
+                n += 1
+    return state
+
+
+@kernel
+def chances(seed, crossover, mutation, places, genes, rivals, crossed, mutated):  # type: ignore[no-untyped-def]
+    """Draw who competes with whom, which genes are crossed and which children are shifted; says how many are."""
+    state, shifted = pair_off(np.uint64(seed), places, rivals), 0
+    state = cross(state, crossover, genes, crossed)
+    for i in range(len(mutated)):
+        state, bits = draw(state)
+        mutated[i] = (bits >> np.uint64(11)) * 2.0**-53 < mutation
+        shifted += mutated[i]
+    return shifted
 
 
 @summing_kernel
 def gelu(x, exact, fit):  # type: ignore[no-untyped-def]
-    """GELU, in place; `exact` where the fit would not do."""
+    """GELU of a list, in place; `exact` where the fit would not do."""
     half, one = fit[-1], fit[-1] + fit[-1]
     if exact:
-        for j in range(x.shape[0]):
-            for p in range(x.shape[1]):
-                x[j, p] = half * x[j, p] * (one + math.erf(x[j, p] * math.sqrt(0.5)))
+        for i in range(len(x)):
+            x[i] = half * x[i] * (one + math.erf(x[i] * math.sqrt(0.5)))
         return
     scale, bound, stretch = fit[-2], fit[-3], fit[-4]
-    for j in range(x.shape[0]):
-        for p in range(x.shape[1]):
-            value = x[j, p]
-            t = min(max(value * scale, -bound), bound)
-            u = t * t * stretch - one
-            series = fit[TERMS]
-            for k in range(TERMS):
-                series = series * u + fit[TERMS - 1 - k]
-            x[j, p] = half * value * (one + series * t)
+    for i in range(len(x)):
+        value = x[i]
+        t = min(max(value * scale, -bound), bound)
+        u = t * t * stretch - one
+        series = fit[TERMS]
+        for k in range(TERMS):
+            series = series * u + fit[TERMS - 1 - k]
+        x[i] = half * value * (one + series * t)
 
 
 @summing_kernel
@@ -112,63 +150,63 @@ def sheet(room, rows, columns):  # type: ignore[no-untyped-def]
 
 
 @summing_kernel
-def judge(lo, mean, spread, x, from_x, weights, pool, who, place, columns, exact, fit, consts, room, fitness):  # type: ignore[no-untyped-def]
+def judge(lo, mean, spread, x, from_x, weights, pool, who, place, many, exact, fit, consts, room, fitness):  # type: ignore[no-untyped-def]
     """Write the fitness of the listed candidates: each is in one `place` of the pool of one row, lo + `who`."""
     wide, wide_shift, gain, shift, out, out_shift, fit_z, verdict, verdict_shift = weights
-    genes, width = mean.shape[1], x.shape[1]
-    z, hidden = sheet(room[0], genes, columns), sheet(room[1], width, columns)
-    decoded, opinion = sheet(room[2], width, columns), sheet(room[3], len(fit_z), columns)
-    middle, square = room[4][:columns], room[5][:columns]
-    for p in range(columns):
-        row, candidate = lo + who[p], pool[who[p], place[p]]
+    genes, width, n = mean.shape[1], x.shape[1], len(fit_z)
+    z, hidden = sheet(room[0], many, genes), sheet(room[1], width, many)
+    decoded, opinion = sheet(room[2], many, width), sheet(room[3], many, n)
+    middle, square = room[4][:many], room[5][:many]
+    for p in range(many):
+        r, i, row = who[p], place[p], lo + who[p]
         for k in range(genes):
-            z[k, p] = mean[row, k] + spread[row, k] * candidate[k]
-    np.dot(wide, z, hidden)
+            z[p, k] = mean[row, k] + spread[row, k] * pool[r, i, k]
+    np.dot(wide, z.T, hidden)
     normalise(hidden, wide_shift, gain, shift, middle, square, consts)
-    gelu(hidden, exact, fit)
-    np.dot(out, hidden, decoded)
-    np.dot(fit_z, z, opinion)
-    for j in range(opinion.shape[0]):
-        for p in range(columns):
-            opinion[j, p] += from_x[lo + who[p], j]
-    gelu(opinion, exact, fit)
-    middle[:] = verdict_shift[0]
-    for j in range(opinion.shape[0]):
-        for p in range(columns):
-            middle[p] += opinion[j, p] * verdict[0, j]
-    square[:] = 0
-    for j in range(width):
-        for p in range(columns):
-            away = decoded[j, p] + out_shift[j] - x[lo + who[p], j]
-            square[p] += away * away
-    for p in range(columns):
-        fitness[who[p], place[p]] = consts[2] / (consts[2] + np.exp(-middle[p])) - consts[3] * square[p]
+    gelu(room[1][: width * many], exact, fit)
+    np.dot(hidden.T, out.T, decoded)
+    np.dot(z, fit_z.T, opinion)
+    for p in range(many):
+        row = lo + who[p]
+        for j in range(n):
+            opinion[p, j] += from_x[row, j]
+    gelu(room[3][: many * n], exact, fit)
+    for p in range(many):
+        row, good, error = lo + who[p], verdict_shift[0], consts[4]
+        for j in range(n):
+            good += opinion[p, j] * verdict[0, j]
+        for j in range(width):
+            away = decoded[p, j] + out_shift[j] - x[row, j]
+            error += away * away
+        fitness[who[p], place[p]] = consts[2] / (consts[2] + np.exp(-good)) - consts[3] * error
 
 
-@rule
-def fittest(fitness, population, n, order):  # type: ignore[no-untyped-def]
-    """Put the places of the n fittest, best first, into `order`; of equals the earlier one comes first."""
-    size = len(population)
+@summing_kernel
+def rank(fitness, population, n, values, ranks, order):  # type: ignore[no-untyped-def]
+    """Put each candidate's rank into `ranks [size, rows]` and the places in the pool, best first, into `order`; of
+    equals the earlier one comes first. It compares all with all, n rows at once, so that nothing hangs on a branch."""
+    size = population.shape[1]
     for i in range(size):
-        value = fitness[population[i]]
-        at = min(i, n)
-        while at > 0 and fitness[order[at - 1]] < value:
-            if at < n:
-                order[at] = order[at - 1]
-            at -= 1
-        if at < n:
-            order[at] = population[i]
+        for r in range(n):
+            values[i, r], ranks[i, r] = fitness[r, population[r, i]], 0
+    for i in range(size):
+        for j in range(i):
+            for r in range(n):
+                better = np.int32(values[i, r] > values[j, r])
+                ranks[j, r] += better
+                ranks[i, r] += np.int32(1) - better
+    for r in range(n):
+        for i in range(size):
+            order[r, ranks[i, r]] = population[r, i]
 
 
 @rule
-def winner(fitness, population, rivals):  # type: ignore[no-untyped-def]
-    """Who of the rivals is fittest, the first of equals."""
-    best = population[rivals[0]]
+def winner(r, ranks, order, rivals):  # type: ignore[no-untyped-def]
+    """Who of the rivals is fittest in this row."""
+    best = ranks[rivals[0], r]
     for i in range(1, len(rivals)):
-        other = population[rivals[i]]
-        if fitness[other] > fitness[best]:
-            best = other
-    return best
+        best = min(best, ranks[rivals[i], r])
+    return order[r, best]
 
 
 @summing_kernel
@@ -177,44 +215,47 @@ def search_block(  # type: ignore[no-untyped-def]
 ):
     """Search for the rows lo..hi."""
     first, rivals, crossed, mutated, shifts = chance
-    pool, fitness, used, population, following, going_on, who, place, work = room
-    size, genes, n, columns = first.shape[1], first.shape[2], hi - lo, 0
-    for i in range(size):
-        for r in range(n):
-            pool[r, i] = first[lo + r, i]
+    pool, fitness, used, population, following, going_on, who, place, values, ranks, order, work = room
+    size, genes, n, many = first.shape[1], first.shape[2], hi - lo, 0
+    for r in range(n):
+        for i in range(size):
             population[r, i] = i
-            who[columns], place[columns] = r, i
-            columns += 1
+            who[many], place[many] = r, i
+            many += 1
+            for k in range(genes):
+                pool[r, i, k] = first[lo + r, i, k]
     used[:], going_on[:], shifted = size, True, 0
-    judge(lo, mean, spread, x, from_x, weights, pool, who, place, columns, exact, fit, consts, work, fitness)
+    judge(lo, mean, spread, x, from_x, weights, pool, who, place, many, exact, fit, consts, work, fitness)
     for generation in range(rivals.shape[0]):
-        columns = 0
+        many = 0
+        rank(fitness, population, n, values, ranks, order)
         for r in range(n):
             if not going_on[r]:
                 continue
             mutations = shifted
-            fittest(fitness[r], population[r], kept, following[r])
+            for i in range(kept):
+                following[r, i] = order[r, i]
             for child in range(size - kept):
-                one = winner(fitness[r], population[r], rivals[generation, child, 0])
-                two = winner(fitness[r], population[r], rivals[generation, child, 1])
                 genes_of_one, moved = crossed[generation, child, lo + r], mutated[generation, child]
-                new = two
-                if moved or (genes_of_one != 0 and one != two):
-                    new = used[r]
-                    used[r] += 1
-                    for k in range(genes):
-                        pool[r, new, k] = pool[r, one, k] if (genes_of_one >> k) & 1 else pool[r, two, k]
+                new = two = winner(r, ranks, order, rivals[generation, child, 1])
+                if moved or genes_of_one != 0:
+                    one = winner(r, ranks, order, rivals[generation, child, 0])
+                    if moved or one != two:
+                        new = used[r]
+                        used[r] += 1
+                        for k in range(genes):
+                            pool[r, new, k] = pool[r, one, k] if (genes_of_one >> k) & 1 else pool[r, two, k]
+                        who[many], place[many] = r, new
+                        many += 1
                     if moved:
                         for k in range(genes):
                             pool[r, new, k] += shift[0] * shifts[mutations, lo + r, k]
-                    who[columns], place[columns] = r, new
-                    columns += 1
                 mutations += moved
                 following[r, kept + child] = new
         for child in range(size - kept):
             shifted += mutated[generation, child]
-        if columns > 0:
-            judge(lo, mean, spread, x, from_x, weights, pool, who, place, columns, exact, fit, consts, work, fitness)
+        if many > 0:
+            judge(lo, mean, spread, x, from_x, weights, pool, who, place, many, exact, fit, consts, work, fitness)
         for r in range(n):
             if going_on[r]:
                 before = most = fitness[r, following[r, 0]]
@@ -272,7 +313,7 @@ def evolve(
     block, size = min(BLOCK, len(mean)), first.shape[1]
     room = _room(block, size, rivals.shape[0] * rivals.shape[1], genes, width, len(fitness), dtype)
     fit = fit_in(dtype)
-    consts = np.array([1 / width, EPSILON, 1, RECONSTRUCTION / width], dtype)
+    consts = np.array([1 / width, EPSILON, 1, RECONSTRUCTION / width, 0], dtype)
     exact = bool(dtype == np.float64)
     search(
         mean, spread, x, from_x, ready, (first, rivals, *others), kept, np.array([shift], dtype), stop_gain, exact, fit,
@@ -282,7 +323,7 @@ def evolve(
 
 def _room(block: int, size: int, children: int, genes: int, width: int, hidden: int, dtype: Any) -> tuple[Any, ...]:
     """What a block works in."""
-    pool, columns = size + children, block * size
+    pool, many = size + children, block * size
     return (
         np.empty((block, pool, genes), dtype),
         np.empty((block, pool), dtype),
@@ -290,7 +331,10 @@ def _room(block: int, size: int, children: int, genes: int, width: int, hidden: 
         np.empty((block, size), np.int64),
         np.empty((block, size), np.int64),
         np.empty(block, np.bool_),
-        np.empty(columns, np.int64),
-        np.empty(columns, np.int64),
-        tuple(np.empty(n * columns, dtype) for n in (genes, width, width, hidden, 1, 1)),
+        np.empty(many, np.int64),
+        np.empty(many, np.int64),
+        np.empty((size, block), dtype),
+        np.empty((size, block), np.int32),
+        np.empty((block, size), np.int64),
+        tuple(np.empty(n * many, dtype) for n in (genes, width, width, hidden, 1, 1)),
     )
