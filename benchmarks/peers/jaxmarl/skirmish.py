@@ -57,6 +57,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         return {"seconds": seconds, "steps": asked["steps"] * asked["games"], "seen": float(totals.sum())}
 
+    for _ in range(2):  # compiled for the states as they begin, then for those that a turn leaves
+        turn()
     versions = {name: importlib.metadata.version(name) for name in ("jaxmarl", "jax")}
     take_turns(turn, {"side": "JaxMARL", "version": versions["jaxmarl"], "jax": versions["jax"]})
 

@@ -63,6 +63,9 @@ class Ppo:
     trace: float = 0.95
     """Lambda of the advantage estimate."""
     entropy: float = 0.01
+    """Weight of the policy's entropy in the first iteration."""
+    entropy_halves: int = 0
+    """It falls as the rate does; 0 keeps it."""
     value: float = 0.5
     """Weight of the value loss."""
     reward_scale: float = 1.0
@@ -222,6 +225,7 @@ class SelfPlay:
         self.optimizers[0].rate = self.rate
         for own in self.optimizers[1:]:
             own.rate = settings.critic_rate * self.rate / settings.rate
+        lane.entropy = _fallen(settings.entropy, self.iteration, settings.entropy_halves)
         with clock("wait"):
             known = self.team.exchange(len(lane.segment.rows))
         rows = min(settings.batch // lanes, int(known.min()))
@@ -270,8 +274,7 @@ class SelfPlay:
     @property
     def rate(self) -> float:
         """The learning rate of this iteration."""
-        halves = self.settings.rate_halves
-        return self.settings.rate / (1 + self.iteration / halves) if halves else self.settings.rate
+        return _fallen(self.settings.rate, self.iteration, self.settings.rate_halves)
 
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged net if there is one, the net otherwise; with a vote, beside the expert."""
@@ -324,6 +327,11 @@ class SelfPlay:
             lane.load(saved)
 
 
+def _fallen(value: float, iteration: int, halves: int) -> float:
+    """What is left of a value that is half after so many iterations, then a third; 0 keeps it."""
+    return value / (1 + iteration / halves) if halves else value
+
+
 class Lane:
     """One lane's part: it plays its share of the games, and computes its share of every gradient."""
 
@@ -346,6 +354,8 @@ class Lane:
         self.taught = bool(getattr(self.nets["net"], "taught", False))
         self.expected: dict[str, Tensor] | None = None
         """What the expert makes of every row of the segment, once for all epochs."""
+        self.entropy = 0.0
+        """The weight of the policy's entropy in this iteration."""
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
         self.first = lane == 0
@@ -433,7 +443,7 @@ class Lane:
         value = (self.nets["critic"](views) if "critic" in self.nets else outputs)["value"].float()
         loss, told = clipped_objective(
             log_prob, entropy, value, before, advantage, returns,
-            clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
+            clip=settings.clip, value_weight=settings.value, entropy_weight=self.entropy,
         )  # fmt: skip
         if expected is not None:
             away = self.actions.divergence(expected, outputs, views).mean()
