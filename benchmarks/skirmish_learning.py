@@ -4,12 +4,13 @@
     python benchmarks/skirmish_learning.py sets        results/skirmish_sets.json
     python benchmarks/skirmish_learning.py decision    results/skirmish_decision.json
     python benchmarks/skirmish_learning.py search      results/search_helps.json
+    python benchmarks/skirmish_learning.py hard        results/skirmish_hard.json
 
 Each needs what those before it left in runs/skirmish and sets. MAPPO trains alone on the machine until it surely wins
 nine battles in ten. A set is recorded of players that were stopped on the way. Decision transformers learn from the
 good ones, are scored, go on online and are scored again; they are compared with each other, so two train at once, a
-core each. Last, the evolutionary search beside one draw and beside the best of as many. Interrupted, each goes on;
-without a part, all are done in turn.
+core each. Then the evolutionary search beside one draw and beside the best of as many. Last, MAPPO on the hard maps, as
+far as two hours go. Interrupted, each goes on; without a part, all are done in turn.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from common import RESULTS, Disturbance, Lines, keep, velodrome
 from velodrome.meter.statistics import mean
 
 MAPS = ("3m", "8m", "2s3z", "so_many_baneling")
+HARD = ("3s5z", "corridor", "3s5z_vs_3s6z")
 SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
 UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
-MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 600, "so_many_baneling": 600}
+MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 600, "so_many_baneling": 600} | dict.fromkeys(HARD, 2400)
+"""Training of MAPPO, at most."""
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
@@ -79,14 +82,15 @@ def mappo(name: str, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def all_mappo() -> None:
+def mappo_on(record: str, maps: Sequence[str], seeds: int) -> None:
     """Every map, every seed."""
-    lines = Lines("skirmish_mappo")
-    for name in MAPS:
-        for seed in range(SEEDS):
+    lines = Lines(record)
+    for name in maps:
+        for seed in range(seeds):
             if not lines.has(map=name, seed=seed):
                 lines.add(mappo(name, seed))
-    keep("skirmish_mappo", lines.rows, together=[together(lines.rows, "map", name) for name in MAPS], battles=BATTLES)
+    means = [together(lines.rows, "map", name) for name in maps] if seeds > 1 else []
+    keep(record, lines.rows, together=means, battles=BATTLES)
     lines.close()
 
 
@@ -216,10 +220,11 @@ def all_search() -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    "mappo": all_mappo,
+    "mappo": lambda: mappo_on("skirmish_mappo", MAPS, SEEDS),
     "sets": all_sets,
     "decision": all_decision,
     "search": all_search,
+    "hard": lambda: mappo_on("skirmish_hard", HARD, 1),
 }
 
 

@@ -107,6 +107,15 @@ def test_played_in_another_mode_it_is_not_unless_it_learns_as_it_played() -> Non
         assert (abs(float(told[3])) < 1e-6) == as_played
 
 
+def test_the_rate_and_the_weight_of_entropy_fall() -> None:
+    made = trainer(settings=replace(SMALL, rate_halves=1, entropy=0.06, entropy_halves=2))
+    seen = []
+    for _ in range(3):
+        told = made.iterate(Clock(enabled=False)).metrics
+        seen.append((told["rate"], made.lanes[0].entropy))
+    np.testing.assert_allclose(seen, [(3e-3, 0.06), (1.5e-3, 0.04), (1e-3, 0.03)])
+
+
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_critic_can_learn_at_its_own_rate(lanes: int) -> None:
     made = trainer(lanes, settings=replace(SMALL, critic_rate=1e-12))

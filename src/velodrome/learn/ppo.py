@@ -354,7 +354,7 @@ class Lane:
         self.taught = bool(getattr(self.nets["net"], "taught", False))
         self.expected: dict[str, Tensor] | None = None
         """What the expert makes of every row of the segment, once for all epochs."""
-        self.entropy = 0.0
+        self.entropy = self.settings.entropy
         """The weight of the policy's entropy in this iteration."""
         self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
         """Torch's own random state, before this lane begins; that of the first belongs to the process."""
