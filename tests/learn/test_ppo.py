@@ -107,6 +107,24 @@ def test_played_in_another_mode_it_is_not_unless_it_learns_as_it_played() -> Non
         assert (abs(float(told[3])) < 1e-6) == as_played
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_average_begins_where_an_earlier_stage_has_ended(lanes: int) -> None:
+    made = trainer(lanes, replace(SMALL, average=0.999, rate=1e-4))
+    with torch.no_grad():
+        for parameter in made.nets["net"].parameters():
+            parameter.add_(1.0)
+    learnt = digest(made.nets["net"])
+    assert digest(made.policy().net) == learnt  # type: ignore[attr-defined]
+    made.iterate(Clock(enabled=False))
+    assert made.average is not None
+    away = [
+        float((one - other).detach().abs().max())
+        for one, other in zip(made.average.net.parameters(), made.nets["net"].parameters(), strict=True)
+    ]
+    assert 0 < max(away) < 0.01
+    assert digest(made.policy().net) == digest(made.average.net)  # type: ignore[attr-defined]
+
+
 def test_the_rate_and_the_weight_of_entropy_fall() -> None:
     made = trainer(settings=replace(SMALL, rate_halves=1, entropy=0.06, entropy_halves=2))
     seen = []

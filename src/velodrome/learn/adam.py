@@ -131,6 +131,10 @@ class Average:
         self.weights = in_one_vector(list(self.net.parameters()))
         self.followed = optimizer.weights[: len(self.weights)]
 
+    def begin(self) -> None:
+        """Begin again where the net is now."""
+        self.weights.copy_(self.followed)
+
     def follow(self, part: slice) -> None:
         """Come nearer to the weights of this part, as far as they are the net's."""
         self.weights[part].lerp_(self.followed[part], 1 - self.keep)

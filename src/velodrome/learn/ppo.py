@@ -158,6 +158,8 @@ class SelfPlay:
             self.team.close()
             if self.settings.anchor or self.settings.vote:
                 self.expert = self._copy_of_player()
+            if self.average is not None:
+                self.average.begin()
         counts = Counts()
         with self.team.alone():
             found = self.team.run("iterate", clock)
@@ -278,7 +280,9 @@ class SelfPlay:
 
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged net if there is one, the net otherwise; with a vote, beside the expert."""
-        net: nn.Module = self.nets["net"] if self.average is None else self.average.net
+        net: nn.Module = self.nets["net"]
+        if self.average is not None and self.iteration > 0:  # before, it does not know how an earlier stage has ended
+            net = self.average.net
         own = NetPolicy(net, Actions(self.game.spec.action), greedy, self.device)
         if self.expert is None or not self.settings.vote:
             return own
