@@ -31,13 +31,13 @@ HARD = ("3s5z", "corridor", "3s5z_vs_3s6z")
 SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
 UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
-MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 600, "so_many_baneling": 600} | dict.fromkeys(HARD, 2400)
+MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 300, "so_many_baneling": 300} | dict.fromkeys(HARD, 1800)
 """Training of MAPPO, at most."""
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
 RECORDED = 500
-PRETRAINING, ONLINE = 50, 30
+PRETRAINING, ONLINE = 50, 20
 """Iterations of each."""
 SAID = {
     ("8m", "skirmish-eva"): (0.86, 0.97),
@@ -46,10 +46,25 @@ SAID = {
     ("so_many_baneling", "skirmish-madt"): (0.65, 0.91),
 }
 """Ends of the published curves, before and after a million steps online; read off figures."""
+PUBLISHED = {
+    "batch": 16384, "minibatch": 16384, "rate": 5e-4, "critic-rate": 5e-3, "entropy": 0.01, "trace": 0.95, "decay": 0.1,
+    "keep-squares": 0.95, "small": 1e-8, "average": 0,
+}  # fmt: skip
+"""MADT's settings online."""
+PLAYERS: dict[str, tuple[str, ...]] = {
+    "skirmish-madt": ("skirmish-madt",),
+    "skirmish-eva": ("skirmish-eva",),
+    "skirmish-madt, online as published": (
+        "skirmish-madt",
+        *(text for name, value in PUBLISHED.items() for text in (f"--ppo.{name}", str(value))),
+    ),
+}
+SMALLER = 4
+"""How many times as many iterations the last has, whose batches are smaller."""
 ARMS: dict[str, tuple[str, ...]] = {
-    "search": (),
-    "best of 20": ("--search.generations", "0"),
-    "one draw": ("--search.generations", "0", "--search.population", "1"),
+    "search": ("skirmish-eva",),
+    "best of 20": ("skirmish-eva", "--search.generations", "0"),
+    "one draw": ("skirmish-eva", "--search.generations", "0", "--search.population", "1"),
 }
 SEARCH_MAPS, SEARCH_PRETRAINING, SEARCH_ONLINE = ("3m", "8m", "2s3z"), 30, 10
 RUNS, SETS = Path("runs/skirmish"), Path("sets")
@@ -137,25 +152,30 @@ def all_sets() -> None:
 # -- decision transformers --------------------------------------------------------------------------------------------
 
 
-def decided(recipe: str, name: str, seed: int, arm: str, iterations: tuple[int, int]) -> dict[str, Any]:
+Job = tuple[str, int, str, tuple[str, ...], tuple[int, int]]
+"""Map, seed, name of the arm, recipe and flags, iterations of each stage."""
+
+
+def decided(name: str, seed: int, arm: str, command: Sequence[str], iterations: tuple[int, int]) -> dict[str, Any]:
     """One seed: after learning from the good set, and after going on online."""
-    run, first, last = RUNS / f"{arm.replace(' ', '-')}-{name}-{seed}", iterations[0], sum(iterations)
+    called = arm.replace(",", "").replace(" ", "-")
+    run, first, last = RUNS / f"{called}-{name}-{seed}", iterations[0], sum(iterations)
     one_core = ("--lanes", "1", "--threads", "1")
     flags = ("--map", name, "--data", str(SETS / f"{name}-good"), "--pretraining", str(first), "--seed", str(seed))
     shutil.rmtree(run, ignore_errors=True)  # one that was not finished may be past the first stage
     row: dict[str, Any] = {"map": name, "arm": arm, "seed": seed}
     for stage, until in (("offline", first), ("online", last)):
-        found = trained(run, recipe, *flags, *ARMS.get(arm, ()), *one_core, "--iterations", str(until))
+        found = trained(run, *command, *flags, *one_core, "--iterations", str(until))
         score = scored(run)
         row |= {f"{stage} win rate": score["score"], f"{stage} stderr": score["stderr"]}
         row |= {f"{stage} return": score["mean_return"], f"{stage} s": found["seconds"]}
     return row | {"random": score["baselines"]["random"]["score"]}
 
 
-def all_decided(record: str, jobs: Sequence[tuple[str, str, int, str, tuple[int, int]]]) -> list[dict[str, Any]]:
+def all_decided(record: str, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Those that are not done, two at once."""
     lines = Lines(record)
-    left = [job for job in jobs if not lines.has(map=job[1], seed=job[2], arm=job[3])]
+    left = [job for job in jobs if not lines.has(map=job[0], seed=job[1], arm=job[2])]
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(decided, *job) for job in left]:
             lines.add(done.result())
@@ -180,28 +200,27 @@ def summary(rows: Sequence[dict[str, Any]], maps: Sequence[str], arms: Sequence[
 
 
 def all_decision() -> None:
-    """Both recipes on every map."""
-    recipes = ("skirmish-madt", "skirmish-eva")
+    """Both recipes on every map, and one of them as published."""
     jobs = [
-        (recipe, name, seed, recipe, (PRETRAINING, ONLINE))
+        (name, seed, arm, command, (PRETRAINING, ONLINE * (SMALLER if "--ppo.batch" in command else 1)))
         for name in MAPS
         for seed in range(SEEDS)
-        for recipe in recipes
+        for arm, command in PLAYERS.items()
     ]
     rows = all_decided("skirmish_decision", jobs)
     sets = json.loads((RESULTS / "skirmish_sets.json").read_text(encoding="utf-8"))["figures"]
     data = [row for row in sets if row["quality"] == "good"]
-    keep("skirmish_decision", summary(rows, MAPS, recipes), runs=rows, data=data, battles=BATTLES)
+    keep("skirmish_decision", summary(rows, MAPS, list(PLAYERS)), runs=rows, data=data, battles=BATTLES)
     Lines("skirmish_decision").close()
 
 
 def all_search() -> None:
     """Whether the search helps: paired by seed with each of the arms without it."""
     jobs = [
-        ("skirmish-eva", name, seed, arm, (SEARCH_PRETRAINING, SEARCH_ONLINE))
+        (name, seed, arm, command, (SEARCH_PRETRAINING, SEARCH_ONLINE))
         for name in SEARCH_MAPS
         for seed in range(SEARCH_SEEDS)
-        for arm in ARMS
+        for arm, command in ARMS.items()
     ]
     rows = all_decided("search_helps", jobs)
     by_place = {(row["map"], row["seed"], row["arm"]): row for row in rows}
