@@ -33,6 +33,8 @@ UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
 MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 300, "so_many_baneling": 300} | dict.fromkeys(HARD, 1800)
 """Training of MAPPO, at most."""
+HALVES = {"2s3z": 30, "so_many_baneling": 15}
+"""Maps on which the weight of entropy falls sooner than by default."""
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
@@ -80,13 +82,21 @@ def scored(run: Path) -> dict[str, Any]:
     return velodrome("evaluate", str(run), *UNSEEN)
 
 
+def fought(name: str, run: Path, seed: int, *goal: str) -> dict[str, Any]:
+    """MAPPO on a map, until the goal is reached or the map's time is up."""
+    flags = ["--map", name, "--seed", str(seed), "--seconds", str(MOST_S[name])]
+    if name in HALVES:
+        flags += ["--ppo.entropy-halves", str(HALVES[name])]
+    return trained(run, "skirmish-mappo", *flags, *goal)
+
+
 # -- MAPPO ------------------------------------------------------------------------------------------------------------
 
 
 def mappo(name: str, seed: int) -> dict[str, Any]:
     """One seed on one map, alone on the machine."""
     run, others = RUNS / f"mappo-{name}-{seed}", Disturbance()
-    found = trained(run, "skirmish-mappo", "--map", name, "--seed", str(seed), "--seconds", str(MOST_S[name]), *GOAL)
+    found = fought(name, run, seed, *GOAL)
     busy, score = others.share(), scored(run)
     trivial = {bot: one["score"] for bot, one in score["baselines"].items()}
     return {
@@ -128,7 +138,7 @@ def recorded(name: str, quality: str) -> dict[str, Any]:
     else:
         run = RUNS / f"{quality}-{name}"
         goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "5", "--episodes", "300")
-    found = trained(run, "skirmish-mappo", "--map", name, "--seed", "0", "--seconds", str(MOST_S[name]), *goal)
+    found = fought(name, run, 0, *goal)
     shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
     flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED))
     played = velodrome("evaluate", "skirmish-madt", *flags)
