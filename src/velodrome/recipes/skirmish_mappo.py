@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,16 +21,18 @@ class Settings:
 
     map: str = "3m"
     """Or `starcraft:3m` for the game itself, where that is installed."""
+    observation: Literal["stock", "madt"] = "madt"
+    """What a unit sees: as in SMAC, or also everyone's last action and its own number, as MAPPO is usually run."""
     games: int = 128
     """Played side by side."""
     lanes: int = 2
     """Processes that play and learn side by side, one core each."""
     widths: tuple[int, ...] = (64, 64)
     """Of the player's layers."""
-    critic_widths: tuple[int, ...] = (64, 64)
+    critic_widths: tuple[int, ...] = (128, 128)
     """Of the central critic's layers."""
     ppo: Ppo = Ppo(
-        batch=65536, minibatch=8192, epochs=10, rate=7e-4, rate_halves=200, critic_rate=7e-4, discount=0.99,
+        batch=65536, minibatch=8192, epochs=10, rate=7e-4, rate_halves=200, critic_rate=1.5e-3, discount=0.99,
         trace=0.97, entropy=0.03, entropy_halves=100, average=0.99,
     )  # fmt: skip
     """What matters is a large batch, many steps from it, and much entropy at first: with less the policy is sure of
@@ -42,7 +44,7 @@ class Settings:
 def skirmish_mappo(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)
-    game = battles(settings.map, settings.games, seed, "stock")
+    game = battles(settings.map, settings.games, seed, settings.observation)
     seen, whole, agents = (*(game.spec.views[name].shape[0] for name in ("seen", "state")), game.spec.seats)
     return SelfPlay(
         game,
