@@ -85,13 +85,16 @@ class Lines:
 
     def __init__(self, name: str):
         self.path = RESULTS / f"{name}.lines.jsonl"
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.new = not self.path.exists()
+        """Whether this call is the measurement's first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        lines = self.path.read_text(encoding="utf-8").splitlines()
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep one more."""
         self.rows.append(row)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row)[:300], file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
 """Wall clock of a million game steps of online training, decision transformers on six maps: results/million_steps.json.
 
 Both recipes train in turn in this process, an iteration each, until each one's time for a step is known to 5 % (95 %,
-Student's over iterations) or its share of the time is spent. The hours are that time, a million times.
+Student's over iterations), or the time is spent and there are six. The hours are that time, a million times.
+Interrupted, it goes on with the next map.
 
     python -m benchmarks.million_steps [--seconds 120] [--device cpu|cuda]
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import Disturbance, keep, on_device
+from common import Disturbance, Lines, keep, on_device
 from velodrome.learn.trainer import Trainer
 from velodrome.meter.clock import Clock
 from velodrome.meter.statistics import mean
@@ -77,15 +78,14 @@ def measured(name: str, seconds: float, device: str) -> list[dict[str, Any]]:
     """Both recipes on this map."""
     sides = [Side(recipe, name, device) for recipe in RECIPES]
     spent = 0.0
-    while spent < seconds and not all(side.precise for side in sides):
+    while (spent < seconds or len(sides[0].spent) < LEAST) and not all(side.precise for side in sides):
         for side in sides:
             side.iterate()
         spent = sum(sum(side.phases.values()) for side in sides)
-    rows = []
-    for side, recipe, said in zip(sides, RECIPES, SAID_HOURS[name], strict=True):
-        rows.append({"map": name, "recipe": recipe} | side.row(said))
-        print(rows[-1], file=sys.stderr, flush=True)
-    return rows
+    return [
+        {"map": name, "recipe": recipe} | side.row(said)
+        for side, recipe, said in zip(sides, RECIPES, SAID_HOURS[name], strict=True)
+    ]
 
 
 def main() -> None:
@@ -94,9 +94,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="for a map, at most")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
-    others, figures = Disturbance(), list[dict[str, Any]]()
+    record = on_device("million_steps", options.device)
+    others, lines = Disturbance(), Lines(record)
     for name in SAID_HOURS:
-        figures += measured(name, options.seconds, options.device)
+        if not lines.has(map=name):
+            for row in measured(name, options.seconds, options.device):
+                lines.add(row)
+    figures = lines.rows
     by_map = [
         {
             "map": one["map"],
@@ -107,10 +111,11 @@ def main() -> None:
     ]
     reached = [(row["interval"][1] - row["hours"]) / row["hours"] for row in figures]
     keep(
-        on_device("million_steps", options.device), figures, ratios=by_map, widest=max(reached), wanted=PRECISION,
+        record, figures, ratios=by_map, widest=max(reached), wanted=PRECISION,
         settings="as the recipes have them without a set: no expert is asked", taken_by_others=others.share(),
         geometric_mean_ratio=_together(by_map),
     )  # fmt: skip
+    lines.close()
 
 
 def _together(by_map: list[dict[str, Any]]) -> float:

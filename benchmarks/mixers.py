@@ -2,7 +2,8 @@
 
 Sides take turns in this process on one thread; a side that takes microseconds works many times a turn. Attention is
 measured as MADT has it: three projections, the scores spelt out, in training mode. The evolutionary mixer is measured
-without a search (evaluation), with the search as a loop over candidates (reference) and with the fastest form there is.
+without a search (in evaluation mode), with the search as a loop over candidates (reference) and with the fastest form
+there is. All build the graph that a gradient needs.
 
     python -m benchmarks.mixers [--rows N [--context T]] [--rounds 15] [--json] [--device cpu|cuda]
 
@@ -114,11 +115,7 @@ def work(module: nn.Module, x: Tensor, backward: bool) -> Callable[[], None]:
     """One pass, forward alone or back, too."""
 
     def forward() -> None:
-        if module.training:
-            module(x)
-        else:
-            with torch.no_grad():
-                module(x)
+        module(x)
 
     def both() -> None:
         module.zero_grad(set_to_none=True)
@@ -150,10 +147,10 @@ def seconds(sides: Mapping[str, Callable[[], None]], rounds: int, device: str) -
     return times
 
 
-def measured(size: Size, rounds: int, device: str, names: Sequence[str] = ()) -> dict[str, Any]:
+def measured(size: Size, rounds: int, device: str) -> dict[str, Any]:
     """One size: medians, and ratios with what nine rounds in ten lie between."""
     x = torch.randn(size.rows // size.context, size.context, size.width, device=device)
-    made = {name: module for name, module in mixers(size, device).items() if not names or name in names}
+    made = mixers(size, device)
     row: dict[str, Any] = {"rows": size.rows, "context": size.context, "width": size.width}
     row |= {"population": size.population, "generations": size.generations}
     for backward in (False, True):
@@ -163,7 +160,7 @@ def measured(size: Size, rounds: int, device: str, names: Sequence[str] = ()) ->
         for name, taken in times.items():
             row[f"{name}{suffix} ms"] = 1e3 * float(np.median(taken))
         for one, other in (("search", "mhsa"), ("reference", "search"), ("evae", "mhsa")):
-            if one in times and other in times:
+            if one in times and other in times:  # evaluation mode has no way back
                 found = median_ratio(times[other], times[one], paired=True)
                 row[f"{one} over {other}{suffix}"] = found.ratio
                 row[f"{one} over {other}{suffix} between"] = list(found.interval)

@@ -7,10 +7,11 @@
     python benchmarks/skirmish_learning.py hard        results/skirmish_hard.json
 
 Each needs what those before it left in runs/skirmish and sets. MAPPO trains alone on the machine until it surely wins
-nine battles in ten. A set is recorded of players that were stopped on the way. Decision transformers learn from the
-good ones, are scored, go on online and are scored again; they are compared with each other, so two train at once, a
-core each. Then the evolutionary search beside one draw and beside the best of as many. Last, MAPPO on the hard maps, as
-far as two hours go. Interrupted, each goes on; without a part, all are done in turn.
+nine battles in ten or the map's time is up. A set is recorded of players that were stopped on the way; the good ones
+are MAPPO's first. Decision transformers learn from these, are scored, go on online and are scored again; they are
+compared with each other, so two train at once, a core each. Then the evolutionary search beside one draw and beside the
+best of as many. Last, MAPPO on the hard maps, twenty minutes each. Interrupted, each goes on; without a part, all are
+done in turn.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,15 @@ HARD = ("3s5z", "corridor", "3s5z_vs_3s6z")
 SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
 UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
-MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 300, "so_many_baneling": 300} | dict.fromkeys(HARD, 1800)
+MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 300, "so_many_baneling": 300} | dict.fromkeys(HARD, 1200)
 """Training of MAPPO, at most."""
 HALVES = {"2s3z": 30, "so_many_baneling": 15}
-"""Maps on which the weight of entropy falls sooner than by default."""
+"""Iterations in which the weight of entropy falls to a half, where that is not as by default."""
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
-RECORDED = 500
+RECORDED, FRESH = 500, "500"
+"""Battles of a set, and their seed: none by which its player was chosen."""
 PRETRAINING, ONLINE = 50, 20
 """Iterations of each."""
 SAID = {
@@ -61,8 +64,8 @@ PLAYERS: dict[str, tuple[str, ...]] = {
         *(text for name, value in PUBLISHED.items() for text in (f"--ppo.{name}", str(value))),
     ),
 }
-SMALLER = 4
-"""How many times as many iterations the last has, whose batches are smaller."""
+SMALLER = {"skirmish-madt, online as published": 4}
+"""How many times as many iterations a player has whose batches are smaller."""
 ARMS: dict[str, tuple[str, ...]] = {
     "search": ("skirmish-eva",),
     "best of 20": ("skirmish-eva", "--search.generations", "0"),
@@ -80,6 +83,22 @@ def trained(run: Path, recipe: str, *flags: str) -> dict[str, Any]:
 def scored(run: Path) -> dict[str, Any]:
     """Over battles that no evaluation during training has seen, the likeliest orders given."""
     return velodrome("evaluate", str(run), *UNSEEN)
+
+
+def begun(record: str, runs: Sequence[str]) -> Lines:
+    """The lines of a part; where it begins anew, without the runs that an earlier one left."""
+    lines = Lines(record)
+    if lines.new:
+        for pattern in runs:
+            for run in RUNS.glob(pattern):
+                shutil.rmtree(run)
+    return lines
+
+
+def figures_of(record: str) -> list[dict[str, Any]]:
+    """What an earlier part found."""
+    figures: list[dict[str, Any]] = json.loads((RESULTS / f"{record}.json").read_text(encoding="utf-8"))["figures"]
+    return figures
 
 
 def fought(name: str, run: Path, seed: int, *goal: str) -> dict[str, Any]:
@@ -100,47 +119,47 @@ def mappo(name: str, seed: int) -> dict[str, Any]:
     busy, score = others.share(), scored(run)
     trivial = {bot: one["score"] for bot, one in score["baselines"].items()}
     return {
-        "map": name, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"],
-        "win rate": score["score"], "stderr": score["stderr"], "wanted": WANTED, "within_s": MOST_S[name],
-        "random": trivial["random"], "nearest": trivial["nearest"], "focus": trivial["focus"], "kite": trivial["kite"],
-        "others_took": busy,
+        "map": name, "seed": seed, "seconds": found["seconds"], "stopped by": found["stopped_by"],
+        "game_steps": found["game_steps"], "win rate": score["score"], "stderr": score["stderr"], "wanted": WANTED,
+        "within_s": MOST_S[name], "entropy_halves": HALVES.get(name), "others_took": busy,
+        **{bot: trivial[bot] for bot in ("random", "nearest", "focus", "kite")},
     }  # fmt: skip
 
 
 def mappo_on(record: str, maps: Sequence[str], seeds: int) -> None:
     """Every map, every seed."""
-    lines = Lines(record)
+    lines = begun(record, [f"mappo-{name}-*" for name in maps])
     for name in maps:
         for seed in range(seeds):
             if not lines.has(map=name, seed=seed):
                 lines.add(mappo(name, seed))
-    means = [together(lines.rows, "map", name) for name in maps] if seeds > 1 else []
+    means = [together(lines.rows, name) for name in maps] if seeds > 1 else []
     keep(record, lines.rows, together=means, battles=BATTLES)
     lines.close()
 
 
-def together(rows: Sequence[dict[str, Any]], key: str, value: Any) -> dict[str, Any]:
+def together(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     """The seeds of one map as mean and interval."""
-    own = [row for row in rows if row[key] == value]
+    own = [row for row in rows if row["map"] == name]
     rate, seconds = mean([row["win rate"] for row in own]), mean([row["seconds"] for row in own])
-    row = {key: value, "win rate": rate.mean, "interval": list(rate.interval)}
-    return row | {"seconds": seconds.mean, "seeds": rate.n}
+    row = {"map": name, "win rate": rate.mean, "interval": list(rate.interval), "seconds": seconds.mean}
+    return row | {"seeds": rate.n, "got there": sum(row["stopped by"] == "score" for row in own)}
 
 
 # -- sets -------------------------------------------------------------------------------------------------------------
 
 
-def recorded(name: str, quality: str) -> dict[str, Any]:
+def recorded(name: str, quality: str, good: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A set of this map, of a player that was stopped once it was so good; the good one is MAPPO's first."""
-    folder = SETS / f"{name}-{quality}"
+    folder, run = SETS / f"{name}-{quality}", RUNS / f"{quality}-{name}"
     if quality == "good":
-        run, goal = RUNS / f"mappo-{name}-0", GOAL
+        run = RUNS / f"mappo-{name}-0"
+        found = next(row for row in good if row["map"] == name and row["seed"] == 0)
     else:
-        run = RUNS / f"{quality}-{name}"
         goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "5", "--episodes", "300")
-    found = fought(name, run, 0, *goal)
+        found = fought(name, run, 0, *goal)
     shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
-    flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED))
+    flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED), "--seed", FRESH)
     played = velodrome("evaluate", "skirmish-madt", *flags)
     return {
         "map": name, "quality": quality, "seconds": found["seconds"], "win rate": played["score"],
@@ -150,11 +169,12 @@ def recorded(name: str, quality: str) -> dict[str, Any]:
 
 def all_sets() -> None:
     """Every quality of every map."""
-    lines = Lines("skirmish_sets")
+    good = figures_of("skirmish_mappo")
+    lines = begun("skirmish_sets", ["medium-*", "poor-*"])
     for name in MAPS:
         for quality in QUALITIES:
             if not lines.has(map=name, quality=quality):
-                lines.add(recorded(name, quality))
+                lines.add(recorded(name, quality, good))
     keep("skirmish_sets", lines.rows, stopped_at=QUALITIES)
     lines.close()
 
@@ -162,34 +182,49 @@ def all_sets() -> None:
 # -- decision transformers --------------------------------------------------------------------------------------------
 
 
-Job = tuple[str, int, str, tuple[str, ...], tuple[int, int]]
-"""Map, seed, name of the arm, recipe and flags, iterations of each stage."""
+Job = tuple[str, str, int, str, tuple[str, ...], tuple[int, int]]
+"""Map, hash of its good set, seed, name of the arm, recipe and flags, iterations of each stage."""
 
 
-def decided(name: str, seed: int, arm: str, command: Sequence[str], iterations: tuple[int, int]) -> dict[str, Any]:
+def decided(
+    name: str, data: str, seed: int, arm: str, command: Sequence[str], iterations: tuple[int, int]
+) -> dict[str, Any]:
     """One seed: after learning from the good set, and after going on online."""
     called = arm.replace(",", "").replace(" ", "-")
     run, first, last = RUNS / f"{called}-{name}-{seed}", iterations[0], sum(iterations)
     one_core = ("--lanes", "1", "--threads", "1")
     flags = ("--map", name, "--data", str(SETS / f"{name}-good"), "--pretraining", str(first), "--seed", str(seed))
     shutil.rmtree(run, ignore_errors=True)  # one that was not finished may be past the first stage
-    row: dict[str, Any] = {"map": name, "arm": arm, "seed": seed}
+    row: dict[str, Any] = {"map": name, "data": data, "arm": arm, "seed": seed}
+    seconds = steps = 0.0
     for stage, until in (("offline", first), ("online", last)):
         found = trained(run, *command, *flags, *one_core, "--iterations", str(until))
         score = scored(run)
         row |= {f"{stage} win rate": score["score"], f"{stage} stderr": score["stderr"]}
-        row |= {f"{stage} return": score["mean_return"], f"{stage} s": found["seconds"]}
+        row |= {f"{stage} return": score["mean_return"], f"{stage} s": found["seconds"] - seconds}
+        row |= {f"{stage} game steps": found["game_steps"] - steps}
+        seconds, steps = found["seconds"], found["game_steps"]
     return row | {"random": score["baselines"]["random"]["score"]}
 
 
 def all_decided(record: str, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Those that are not done, two at once."""
-    lines = Lines(record)
-    left = [job for job in jobs if not lines.has(map=job[0], seed=job[1], arm=job[2])]
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(decided, *job) for job in left]:
-            lines.add(done.result())
-    return lines.rows
+    """Those that are not done, two at once. A run that failed is told of when all others are done."""
+    lines, failed = Lines(record), list[str]()
+    left = [job for job in jobs if not lines.has(map=job[0], data=job[1], seed=job[2], arm=job[3])]
+    pool = ThreadPoolExecutor(2)
+    try:
+        for done in as_completed([pool.submit(decided, *job) for job in left]):
+            try:
+                lines.add(done.result())
+            except subprocess.CalledProcessError as error:
+                failed.append(str(error))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    if failed:
+        raise SystemExit("\n".join([f"{len(failed)} runs failed, and will be done by the next call:", *failed]))
+    hashes = {job[1] for job in jobs}
+    return [row for row in lines.rows if row["data"] in hashes]
 
 
 def summary(rows: Sequence[dict[str, Any]], maps: Sequence[str], arms: Sequence[str]) -> list[dict[str, Any]]:
@@ -205,29 +240,37 @@ def summary(rows: Sequence[dict[str, Any]], maps: Sequence[str], arms: Sequence[
             gain = mean([row["online win rate"] - row["offline win rate"] for row in own])
             said = SAID.get((name, arm), (None, None))
             line |= {"gain": gain.mean, "gain interval": list(gain.interval), "said offline": said[0]}
+            line |= {"online game steps": int(mean([row["online game steps"] for row in own]).mean)}
             found.append(line | {"said online": said[1], "random": own[0]["random"], "seeds": gain.n})
     return found
 
 
 def all_decision() -> None:
     """Both recipes on every map, and one of them as published."""
+    data = {row["map"]: row for row in figures_of("skirmish_sets") if row["quality"] == "good"}
     jobs = [
-        (name, seed, arm, command, (PRETRAINING, ONLINE * (SMALLER if "--ppo.batch" in command else 1)))
+        (
+            name,
+            data[name]["hash"],
+            seed,
+            arm,
+            command,
+            (PRETRAINING, ONLINE * (SMALLER if "--ppo.batch" in command else 1)),
+        )
         for name in MAPS
         for seed in range(SEEDS)
         for arm, command in PLAYERS.items()
     ]
     rows = all_decided("skirmish_decision", jobs)
-    sets = json.loads((RESULTS / "skirmish_sets.json").read_text(encoding="utf-8"))["figures"]
-    data = [row for row in sets if row["quality"] == "good"]
-    keep("skirmish_decision", summary(rows, MAPS, list(PLAYERS)), runs=rows, data=data, battles=BATTLES)
+    keep("skirmish_decision", summary(rows, MAPS, list(PLAYERS)), runs=rows, data=list(data.values()), battles=BATTLES)
     Lines("skirmish_decision").close()
 
 
 def all_search() -> None:
     """Whether the search helps: paired by seed with each of the arms without it."""
+    data = {row["map"]: row["hash"] for row in figures_of("skirmish_sets") if row["quality"] == "good"}
     jobs = [
-        (name, seed, arm, command, (SEARCH_PRETRAINING, SEARCH_ONLINE))
+        (name, data[name], seed, arm, command, (SEARCH_PRETRAINING, SEARCH_ONLINE))
         for name in SEARCH_MAPS
         for seed in range(SEARCH_SEEDS)
         for arm, command in ARMS.items()

@@ -10,6 +10,7 @@ A step is eight game loops on both sides. Ours has shields, healing, splash and 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -27,7 +28,7 @@ from velodrome.meter.statistics import median_ratio  # noqa: E402
 
 MAPS = {"3m": (2**17, 5.0), "8m": (2**16, 5.0), "27m_vs_30m": (2**14, 8.0)}
 """How many game steps a turn has on each map, and how many times their speed is wanted."""
-GAMES = (64, 256, 1024)
+GAMES = (64, 256, 1024, 4096)
 THREADS = 2
 
 
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tries", type=int, default=2)
     options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):  # of one side the threads can be told, the other takes what cores there are
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     others, figures, kept = Disturbance(), [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (steps, wanted) in MAPS.items():

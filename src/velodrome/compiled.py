@@ -96,6 +96,12 @@ def draw(state):  # type: ignore[no-untyped-def]
     return following, mix(following)
 
 
+@rule
+def uniform(bits):  # type: ignore[no-untyped-def]
+    """A number from 0 to below 1 from 64 random bits."""
+    return np.float64(bits >> np.uint64(11)) * 2.0**-53
+
+
 @functools.cache
 def single_threaded_products() -> None:
     """Have a matrix product inside a kernel run in the thread that asks for it.

@@ -125,13 +125,23 @@ def test_the_average_begins_where_an_earlier_stage_has_ended(lanes: int) -> None
     assert digest(made.policy().net) == digest(made.average.net)  # type: ignore[attr-defined]
 
 
-def test_the_rate_and_the_weight_of_entropy_fall() -> None:
-    made = trainer(settings=replace(SMALL, rate_halves=1, entropy=0.06, entropy_halves=2))
-    seen = []
-    for _ in range(3):
-        told = made.iterate(Clock(enabled=False)).metrics
-        seen.append((told["rate"], made.lanes[0].entropy))
-    np.testing.assert_allclose(seen, [(3e-3, 0.06), (1.5e-3, 0.04), (1e-3, 0.03)])
+def test_the_rate_falls() -> None:
+    made = trainer(settings=replace(SMALL, rate_halves=1))
+    rates = [made.iterate(Clock(enabled=False)).metrics["rate"] for _ in range(3)]
+    np.testing.assert_allclose(rates, [3e-3, 1.5e-3, 1e-3])
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_weight_of_entropy_falls(lanes: int) -> None:
+    falling = trainer(lanes, replace(SMALL, entropy=0.06, entropy_halves=1))
+    half = trainer(lanes, replace(SMALL, entropy=0.03))
+    for made in (falling, half):
+        made.iterate(Clock(enabled=False))
+    assert weights(falling) != weights(half)
+    half.load(falling.state())
+    for made in (falling, half):
+        made.iterate(Clock(enabled=False))
+    assert weights(falling) == weights(half)
 
 
 @pytest.mark.parametrize("lanes", [1, 2])

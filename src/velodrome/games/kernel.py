@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from velodrome.compiled import announced, count_bits, draw, highest_bit, kernel, lowest_bit, mix, nth_bit, rule
+from velodrome.compiled import announced, count_bits, draw, highest_bit, kernel, lowest_bit, mix, nth_bit, rule, uniform
 
 __all__ = [
     "announced",
@@ -27,12 +27,6 @@ __all__ = [
 def below(bits, n):  # type: ignore[no-untyped-def]
     """A number in 0..n-1 from 64 random bits; the bias is under n / 2**32."""
     return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
-
-
-@rule
-def uniform(bits):  # type: ignore[no-untyped-def]
-    """A number from 0 to below 1 from 64 random bits."""
-    return np.float64(bits >> np.uint64(11)) * 2.0**-53
 
 
 @kernel

@@ -24,7 +24,7 @@ from velodrome.learn.trainer import Counts, Policy, Progress
 from velodrome.meter.clock import Clock
 from velodrome.runs.datasets import Dataset
 
-TOLD = {"net": ("policy_loss", "gradient_norm"), "critic": ("value_loss", "critic_gradient_norm")}
+_TOLD = {"net": ("policy_loss", "gradient_norm"), "critic": ("value_loss", "critic_gradient_norm")}
 """What is reported of each net: its loss, and the norm of its gradient."""
 
 
@@ -165,12 +165,12 @@ class Imitate:
             losses = {"net": F.cross_entropy(logits, action)}
             if "critic" in self.nets:
                 losses["critic"] = F.mse_loss(self.nets["critic"](views)["value"].float(), returns)
-            told = {TOLD[name][0]: loss.item() for name, loss in losses.items()}
+            told = {_TOLD[name][0]: loss.item() for name, loss in losses.items()}
             if getattr(self.nets["net"], "taught", False):
                 right = logits.detach().softmax(-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
                 losses["net"] = losses["net"] + self.nets["net"].lesson(right)  # type: ignore[operator]
         for name, loss in losses.items():
-            told[TOLD[name][1]] = self._step(name, loss, clock)
+            told[_TOLD[name][1]] = self._step(name, loss, clock)
         told["agreement"] = float((logits.argmax(-1) == action).float().mean())
         return told
 

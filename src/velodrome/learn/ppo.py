@@ -180,7 +180,8 @@ class SelfPlay:
                     self._watch(lane)
             if self.expert is not None and self.settings.anchor:
                 with clock("collect.infer"):
-                    lane.expected = lane.segment.seen_by(self.expert, "net")
+                    seen = lane.segment.seen_by(self.expert, "net")
+                    lane.expected = {name: seen[name] for name in lane.actions.heads}
             counts.learner_samples, learnt = self._learn(lane, clock)
             with clock("collect.encode"):
                 if self.iteration > 0:
@@ -279,9 +280,9 @@ class SelfPlay:
         return _fallen(self.settings.rate, self.iteration, self.settings.rate_halves)
 
     def policy(self, greedy: bool = False) -> Policy:
-        """The averaged net if there is one, the net otherwise; with a vote, beside the expert."""
+        """The averaged net if there is one, once it has begun; the net otherwise; with a vote, beside the expert."""
         net: nn.Module = self.nets["net"]
-        if self.average is not None and self.iteration > 0:  # before, it does not know how an earlier stage has ended
+        if self.average is not None and self.iteration > 0:
             net = self.average.net
         own = NetPolicy(net, Actions(self.game.spec.action), greedy, self.device)
         if self.expert is None or not self.settings.vote:

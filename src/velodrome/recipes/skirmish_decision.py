@@ -61,8 +61,8 @@ class Settings:
 class EvaSettings(Settings):
     """What can be set from the command line."""
 
-    ppo: Ppo = replace(ONLINE, minibatch=16384, epochs=5, anchor=0.001, vote=True)
-    """As published, half of MADT's epochs, and tied to the expert that the pre-training made."""
+    ppo: Ppo = replace(ONLINE, epochs=5, anchor=0.001, vote=True)
+    """As published, half of MADT's epochs, and tied to the expert that the pre-training made; the rates are MADT's."""
     search: Search = Search()
     """How training chooses noise."""
     mixing: bool = False

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.compiled import draw, kernel, rule, single_threaded_products, summing_kernel
+from velodrome.compiled import draw, kernel, rule, single_threaded_products, summing_kernel, uniform
 from velodrome.nets.kernels.places import Array
 
 MOST_GENES = 62
@@ -96,7 +96,7 @@ def chances(seed, crossover, mutation, places, genes, rivals, crossed, mutated):
     state = cross(state, crossover, genes, crossed)
     for i in range(len(mutated)):
         state, bits = draw(state)
-        mutated[i] = (bits >> np.uint64(11)) * 2.0**-53 < mutation
+        mutated[i] = uniform(bits) < mutation
         shifted += mutated[i]
     return shifted
 
