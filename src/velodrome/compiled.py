@@ -97,6 +97,12 @@ def draw(state):  # type: ignore[no-untyped-def]
 
 
 @rule
+def below(bits, n):  # type: ignore[no-untyped-def]
+    """A number in 0..n-1 from 64 random bits; the bias is under n / 2**32."""
+    return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@rule
 def uniform(bits):  # type: ignore[no-untyped-def]
     """A number from 0 to below 1 from 64 random bits."""
     return np.float64(bits >> np.uint64(11)) * 2.0**-53

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from velodrome.compiled import announced, count_bits, draw, highest_bit, kernel, lowest_bit, mix, nth_bit, rule, uniform
+from velodrome.compiled import (
+    announced,
+    below,
+    count_bits,
+    draw,
+    highest_bit,
+    kernel,
+    lowest_bit,
+    mix,
+    nth_bit,
+    rule,
+    uniform,
+)
 
 __all__ = [
     "announced",
@@ -21,12 +33,6 @@ __all__ = [
     "uniform",
     "uniforms",
 ]
-
-
-@rule
-def below(bits, n):  # type: ignore[no-untyped-def]
-    """A number in 0..n-1 from 64 random bits; the bias is under n / 2**32."""
-    return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @kernel

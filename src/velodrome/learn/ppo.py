@@ -227,7 +227,7 @@ class SelfPlay:
         settings, lanes = self.settings, self.team.count
         self.optimizers[0].rate = self.rate
         for own in self.optimizers[1:]:
-            own.rate = settings.critic_rate * self.rate / settings.rate
+            own.rate = _fallen(settings.critic_rate, self.iteration, settings.rate_halves)
         lane.entropy = _fallen(settings.entropy, self.iteration, settings.entropy_halves)
         with clock("wait"):
             known = self.team.exchange(len(lane.segment.rows))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.compiled import draw, kernel, rule, single_threaded_products, summing_kernel, uniform
+from velodrome.compiled import below, draw, kernel, rule, single_threaded_products, summing_kernel, uniform
 from velodrome.nets.kernels.places import Array
 
 MOST_GENES = 62
@@ -59,13 +59,13 @@ def cross(state, chance, genes, out):  # type: ignore[no-untyped-def]
     limit, mine, i = round(chance * 65536), np.uint64((1 << genes) - 1), 0
     while i < len(out):
         bits = np.uint64(0)
-        for digit in range(17 if limit == 65536 else 16):
-            if (limit >> digit) & 1:
+        for digit in range(16):
+            comes_in = (limit >> digit) & 1
+            if comes_in or bits:
                 state, more = draw(state)
-                bits = bits | more if digit < 16 else ~np.uint64(0)
-            elif bits:
-                state, more = draw(state)
-                bits &= more
+                bits = bits | more if comes_in else bits & more
+        if limit == 65536:
+            bits = ~np.uint64(0)
         for _ in range(min(64 // genes, len(out) - i)):
             out[i] = np.int64(bits & mine)
             bits >>= np.uint64(genes)
@@ -80,7 +80,7 @@ def pair_off(state, places, out):  # type: ignore[no-untyped-def]
         n = 0
         while n < out.shape[1]:
             state, bits = draw(state)
-            place, new = np.int64(((bits >> np.uint64(32)) * np.uint64(places)) >> np.uint64(32)), True
+            place, new = below(bits, places), True
             for k in range(n):
                 new &= out[i, k] != place
             if new:
