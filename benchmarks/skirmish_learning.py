@@ -255,7 +255,7 @@ def all_decision() -> None:
             seed,
             arm,
             command,
-            (PRETRAINING, ONLINE * (SMALLER if "--ppo.batch" in command else 1)),
+            (PRETRAINING, ONLINE * SMALLER.get(arm, 1)),
         )
         for name in MAPS
         for seed in range(SEEDS)
