@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import math
@@ -277,6 +278,15 @@ def test_settings_go_through_json_and_flags(name: str) -> None:
     assert settings_from_json(recipe.settings, document) == changed
     _, parsed = parse_with_settings("train", Train, flags_for(default, changed), default)
     assert parsed == changed
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_switch_can_be_set_to_what_it_is(on: bool) -> None:
+    """So that the command that began a run goes on with it."""
+    default = dataclasses.replace(find("ppo").settings(), normalise_observations=on)
+    for flag, wanted in (("--normalise-observations", True), ("--no-normalise-observations", False)):
+        _, parsed = parse_with_settings("train", Train, [flag], default)
+        assert parsed.normalise_observations == wanted
 
 
 def nudged(document: Any) -> Any:

@@ -35,7 +35,7 @@ _IN_WORDS = {
 
 def parse(verb: str, own: type[Own], arguments: Sequence[str]) -> Own:
     """The verb's own flags."""
-    parsed: Own = _parsed(verb, own, arguments)
+    parsed: Own = _parsed(verb, _one_way(own), arguments)
     return parsed
 
 
@@ -45,7 +45,7 @@ def parse_with_settings(verb: str, own: type[Own], arguments: Sequence[str], set
     both = dataclasses.make_dataclass(
         _BOTH,
         [
-            ("own", _unprefixed(own)),
+            ("own", _unprefixed(_one_way(own))),
             ("settings", _unprefixed(type(settings)), default),
         ],
     )
@@ -78,6 +78,11 @@ def seconds_of(flag: str, length: str, above_zero: bool = False) -> float:
     return seconds
 
 
+def _one_way(kind: Any) -> Any:
+    """A verb's own flags can only be set; a setting may be on already, and is then set again or unset."""
+    return tyro.conf.FlagCreatePairsOff[kind]
+
+
 def _unprefixed(kind: Any) -> Any:
     annotated: Any = Annotated
     return annotated[kind, tyro.conf.arg(name="")]
@@ -104,7 +109,7 @@ def _parsed(verb: str, kind: Any, arguments: Sequence[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, args=list(arguments), prog=f"velodrome {verb}", config=[tyro.conf.FlagCreatePairsOff])
+            return tyro.cli(kind, args=list(arguments), prog=f"velodrome {verb}")
     except SystemExit as end:
         if not end.code:
             raise
