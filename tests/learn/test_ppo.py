@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from toys import Meadow
 from velodrome.games import make
 from velodrome.games.game import Choice
 from velodrome.learn.actions import Actions
@@ -15,7 +16,9 @@ from velodrome.learn.opponents import Opponents, Pool, Table, digest
 from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.ppo import Ppo, SelfPlay
 from velodrome.meter.clock import Clock
+from velodrome.nets.flat import FlatNet
 from velodrome.nets.hearts import critic, player
+from velodrome.recipes.ppo import eyes_for
 
 SMALL = Ppo(batch=512, minibatch=128, epochs=2, rate=3e-3, reward_scale=0.1)
 
@@ -333,3 +336,20 @@ def test_a_table_alone_seats_nobody() -> None:
     assert table.own().all()
     assert table.held().all()
     assert Actions(game.spec.action).heads == {"card": 52}
+
+
+def test_after_a_limit_that_ends_nothing_is_worth_anything() -> None:
+    game = Meadow(8, 0, longest=3)
+    net = FlatNet(eyes_for(game.spec, False), (8,), Actions(game.spec.action).heads | {"value": 1})
+    lane = SelfPlay(game, net, Ppo(batch=64, minibatch=32)).lanes[0]
+    lane.play(Clock(enabled=False))
+    segment = lane.segment
+    assert segment.cut.any()
+    advantages = {}
+    for limit_ends in (False, True):
+        segment.estimate(1.0, 1.0, 1.0, limit_ends)
+        advantages[limit_ends] = segment.advantage.view(segment.value.shape)[segment.cut & ~segment.ended]
+    last = segment.cut & ~segment.ended
+    left = torch.from_numpy(segment.cut_value[last])
+    torch.testing.assert_close(advantages[False], advantages[True] + left)
+    assert left.abs().max() > 1e-3

@@ -186,13 +186,14 @@ class Collector:
         parts = [net(dict(zip(views, piece, strict=True))) for piece in pieces]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    def estimate(self, discount: float, trace: float, reward_scale: float) -> None:
-        """Estimate the advantages of the segment that was played last."""
+    def estimate(self, discount: float, trace: float, reward_scale: float, limit_ends: bool = False) -> None:
+        """Estimate the advantages of the segment that was played last; after a time limit that ends a game, nothing is
+        worth anything."""
         rewards = self.rewards if self.units is None else self.units.in_units(self.rewards)
         advantage, known = np.zeros(self.value.shape, np.float32), np.zeros(self.value.shape, bool)
         advantages(
             rewards * np.float32(reward_scale), self.views["seat"].cpu().numpy(), self.acting,
-            self.value.cpu().numpy(), self.ended, self.cut, self.cut_value,
+            self.value.cpu().numpy(), self.ended | self.cut if limit_ends else self.ended, self.cut, self.cut_value,
             np.float32(discount), np.float32(trace), advantage, known,
         )  # fmt: skip
         self.advantage = torch.from_numpy(advantage.reshape(-1)).to(self.device)

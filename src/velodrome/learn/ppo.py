@@ -62,6 +62,8 @@ class Ppo:
     """Per decision of a seat."""
     trace: float = 0.95
     """Lambda of the advantage estimate."""
+    limit_ends: bool = False
+    """Nothing is worth anything after a time limit: whoever plays for time has lost. Otherwise what it cut off counts."""
     entropy: float = 0.01
     """Weight of the policy's entropy in the first iteration."""
     entropy_halves: int = 0
@@ -393,7 +395,8 @@ class Lane:
 
     def estimate(self) -> None:
         """Estimate the advantages of the segment."""
-        self.segment.estimate(self.settings.discount, self.settings.trace, self.settings.reward_scale)
+        settings = self.settings
+        self.segment.estimate(settings.discount, settings.trace, settings.reward_scale, settings.limit_ends)
 
     def seen(self, names: Iterable[str]) -> dict[str, Tensor]:
         """These views in the rows to learn from."""
