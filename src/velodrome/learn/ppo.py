@@ -63,7 +63,7 @@ class Ppo:
     trace: float = 0.95
     """Lambda of the advantage estimate."""
     limit_ends: bool = False
-    """Nothing is worth anything after a time limit: whoever plays for time has lost. Otherwise what it cut off counts."""
+    """Nothing is worth anything after a time limit: who plays for time has lost. Else what it cut off counts."""
     entropy: float = 0.01
     """Weight of the policy's entropy in the first iteration."""
     entropy_halves: int = 0
