@@ -80,7 +80,8 @@ def seconds_of(flag: str, length: str, above_zero: bool = False) -> float:
 
 def _one_way(kind: Any) -> Any:
     """A verb's own flags can only be set; a setting may be on already, and is then set again or unset."""
-    return tyro.conf.FlagCreatePairsOff[kind]
+    once: Any = tyro.conf.FlagCreatePairsOff
+    return once[kind]
 
 
 def _unprefixed(kind: Any) -> Any:
