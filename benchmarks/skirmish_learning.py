@@ -33,10 +33,8 @@ HARD = ("3s5z", "corridor", "3s5z_vs_3s6z")
 SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
 UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
-MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 300, "so_many_baneling": 300} | dict.fromkeys(HARD, 1200)
+MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400} | dict.fromkeys(HARD, 1200)
 """Training of MAPPO, at most."""
-HALVES = {"2s3z": 30, "so_many_baneling": 15}
-"""Iterations in which the weight of entropy falls to a half, where that is not as by default."""
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
@@ -103,9 +101,7 @@ def figures_of(record: str) -> list[dict[str, Any]]:
 
 def fought(name: str, run: Path, seed: int, *goal: str) -> dict[str, Any]:
     """MAPPO on a map, until the goal is reached or the map's time is up."""
-    flags = ["--map", name, "--seed", str(seed), "--seconds", str(MOST_S[name])]
-    if name in HALVES:
-        flags += ["--ppo.entropy-halves", str(HALVES[name])]
+    flags = ("--map", name, "--seed", str(seed), "--seconds", str(MOST_S[name]))
     return trained(run, "skirmish-mappo", *flags, *goal)
 
 
@@ -121,7 +117,7 @@ def mappo(name: str, seed: int) -> dict[str, Any]:
     return {
         "map": name, "seed": seed, "seconds": found["seconds"], "stopped by": found["stopped_by"],
         "game_steps": found["game_steps"], "win rate": score["score"], "stderr": score["stderr"], "wanted": WANTED,
-        "within_s": MOST_S[name], "entropy_halves": HALVES.get(name), "others_took": busy,
+        "within_s": MOST_S[name], "others_took": busy,
         **{bot: trivial[bot] for bot in ("random", "nearest", "focus", "kite")},
     }  # fmt: skip
 

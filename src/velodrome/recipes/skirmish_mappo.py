@@ -32,12 +32,14 @@ class Settings:
     critic_widths: tuple[int, ...] = (128, 128)
     """Of the central critic's layers."""
     ppo: Ppo = Ppo(
-        batch=65536, minibatch=8192, epochs=10, rate=7e-4, rate_halves=200, critic_rate=1.5e-3, discount=0.99,
-        trace=0.97, entropy=0.03, entropy_halves=100, average=0.99,
+        batch=65536, minibatch=8192, epochs=10, rate=7e-4, rate_halves=200, critic_rate=1.5e-3, discount=1.0,
+        trace=0.97, limit_ends=True, entropy=0.03, entropy_halves=100, average=0.99,
     )  # fmt: skip
     """What matters is a large batch, many steps from it, and much entropy at first: with less the policy is sure of
-    itself long before it wins. If it stayed, everyone would have to cope with everyone's random orders; on 2s3z and
-    so_many_baneling it may well fall sooner, on 8m it may not."""
+    itself long before it wins. If it stayed, everyone would have to cope with everyone's random orders.
+
+    The usual discount, 0.99 a step, has damage early in a battle count for more than the victory at its end. Without
+    one, a time limit must be an end: else what it cut off is worth as much as a victory, and units run away."""
 
 
 @recipe("skirmish-mappo", source="Yu et al. 2022", says="small nets from scratch, a critic that sees the whole map")
