@@ -50,8 +50,8 @@ SAID = {
 }
 """Ends of the published curves, before and after a million steps online; read off figures."""
 PUBLISHED = {
-    "batch": 16384, "minibatch": 16384, "rate": 5e-4, "critic-rate": 5e-3, "entropy": 0.01, "trace": 0.95, "decay": 0.1,
-    "keep-squares": 0.95, "small": 1e-8, "average": 0,
+    "batch": 16384, "minibatch": 16384, "epochs": 10, "rate": 5e-4, "critic-rate": 5e-3, "discount": 0.99,
+    "entropy": 0.01, "trace": 0.95, "decay": 0.1, "keep-squares": 0.95, "small": 1e-8, "average": 0,
 }  # fmt: skip
 """MADT's settings online."""
 PLAYERS: dict[str, tuple[str, ...]] = {
@@ -60,6 +60,7 @@ PLAYERS: dict[str, tuple[str, ...]] = {
     "skirmish-madt, online as published": (
         "skirmish-madt",
         *(text for name, value in PUBLISHED.items() for text in (f"--ppo.{name}", str(value))),
+        "--ppo.no-limit-ends",
     ),
 }
 SMALLER = {"skirmish-madt, online as published": 4}
