@@ -40,7 +40,7 @@ QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
 RECORDED, FRESH = 500, "500"
 """Battles of a set, and their seed: none by which its player was chosen."""
-PRETRAINING, ONLINE = 50, 20
+PRETRAINING, ONLINE = 50, 10
 """Iterations of each."""
 SAID = {
     ("8m", "skirmish-eva"): (0.86, 0.97),
@@ -63,14 +63,14 @@ PLAYERS: dict[str, tuple[str, ...]] = {
         "--ppo.no-limit-ends",
     ),
 }
-SMALLER = {"skirmish-madt, online as published": 4}
+SMALLER = {"skirmish-madt, online as published": 8}
 """How many times as many iterations a player has whose batches are smaller."""
 ARMS: dict[str, tuple[str, ...]] = {
     "search": ("skirmish-eva",),
     "best of 20": ("skirmish-eva", "--search.generations", "0"),
     "one draw": ("skirmish-eva", "--search.generations", "0", "--search.population", "1"),
 }
-SEARCH_MAPS, SEARCH_PRETRAINING, SEARCH_ONLINE = ("3m", "8m", "2s3z"), 30, 10
+SEARCH_MAPS, SEARCH_PRETRAINING, SEARCH_ONLINE = ("3m", "8m", "2s3z"), 30, 5
 RUNS, SETS = Path("runs/skirmish"), Path("sets")
 
 
@@ -153,7 +153,7 @@ def recorded(name: str, quality: str, good: Sequence[dict[str, Any]]) -> dict[st
         run = RUNS / f"mappo-{name}-0"
         found = next(row for row in good if row["map"] == name and row["seed"] == 0)
     else:
-        goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "5", "--episodes", "300")
+        goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "2", "--episodes", "300")
         found = fought(name, run, 0, *goal)
     shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
     flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED), "--seed", FRESH)

@@ -22,8 +22,8 @@ from velodrome.recipes.skirmish_mappo import battles
 from velodrome.runs.datasets import Dataset
 
 ONLINE = Ppo(
-    batch=65536, minibatch=8192, epochs=10, rate=3e-4, critic_rate=1e-3, discount=0.99, trace=0.97, entropy=0.003,
-    average=0.99,
+    batch=131072, minibatch=16384, epochs=5, rate=5e-4, critic_rate=1e-3, discount=1.0, trace=0.98, limit_ends=True,
+    entropy=0.003, average=0.99,
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class Settings:
     """A set of episodes of this map to learn from first; without one all is learnt online."""
     pretraining: int = 50
     """Iterations of learning from the set."""
-    games: int = 64
+    games: int = 128
     """Played side by side."""
     lanes: int = 2
     """Processes that play and learn side by side, one core each."""
@@ -53,16 +53,17 @@ class Settings:
     """The return that is hoped for."""
     imitation: Imitation = Imitation()
     ppo: Ppo = ONLINE
-    """As published, ten epochs and a critic that learns faster than the player; but from a larger batch in parts, and
-    without what has noise move weights that hardly matter: online, the published ones unlearn what the set taught."""
+    """As published, a critic that learns faster than the player; but from larger batches in parts, half as often,
+    without what has noise move weights that hardly matter, and without a discount, of which `skirmish-mappo` tells:
+    with any of the published ones online unlearns what the set taught."""
 
 
 @dataclass(frozen=True)
 class EvaSettings(Settings):
     """What can be set from the command line."""
 
-    ppo: Ppo = replace(ONLINE, epochs=5, anchor=0.001, vote=True)
-    """As published, half of MADT's epochs, and tied to the expert that the pre-training made; the rates are MADT's."""
+    ppo: Ppo = replace(ONLINE, anchor=0.001, vote=True)
+    """As published, five epochs, and tied to the expert that the pre-training made; all else is MADT's."""
     search: Search = Search()
     """How training chooses noise."""
     mixing: bool = False
