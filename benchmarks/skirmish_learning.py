@@ -40,7 +40,7 @@ QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
 RECORDED, FRESH = 500, "500"
 """Battles of a set, and their seed: none by which its player was chosen."""
-PRETRAINING, ONLINE = 50, 10
+PRETRAINING, ONLINE = 50, 16
 """Iterations of each."""
 SAID = {
     ("8m", "skirmish-eva"): (0.86, 0.97),
