@@ -1,8 +1,9 @@
 """Wall clock of a million game steps of online training, decision transformers on six maps: results/million_steps.json.
 
 Both recipes train in turn in this process, an iteration each, until each one's time for a step is known to 5 % (95 %,
-Student's over iterations), or the time is spent and there are six. The hours are that time, a million times.
-Interrupted, it goes on with the next map.
+Student's over iterations), or the time is spent and there are six. The hours are that time, a million times. What they
+learn is next to nothing, at a rate of next to nothing: a step costs as much as there are units left to decide, and so
+both play alike. Interrupted, it goes on with the next map.
 
     python -m benchmarks.million_steps [--seconds 120] [--device cpu|cuda]
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import Disturbance, Lines, keep, on_device
-from velodrome.learn.trainer import Trainer
+from velodrome.learn.trainer import Counts, Trainer
 from velodrome.meter.clock import Clock
 from velodrome.meter.statistics import mean
 from velodrome.recipes import find
@@ -33,6 +35,8 @@ SAID_HOURS = {
 """The document's, for MADT and EVAFormer, with StarCraft II on a GPU machine."""
 RECIPES = ("skirmish-madt", "skirmish-eva")
 STEPS, PRECISION, LEAST = 1_000_000, 0.05, 6
+STILL = 1e-9
+"""Of a learning rate."""
 
 
 class Side:
@@ -40,10 +44,13 @@ class Side:
 
     def __init__(self, recipe: str, name: str, device: str):
         found = find(recipe)
-        self.trainer: Trainer = found.build(found.settings(map=name), 0, device)
+        settings = found.settings(map=name)
+        settings = replace(settings, ppo=replace(settings.ppo, rate=STILL, critic_rate=STILL))
+        self.trainer: Trainer = found.build(settings, 0, device)
         self.clock = Clock()
         self.spent: list[float] = []
         """Seconds for a game step, by iteration."""
+        self.done = Counts()
         self.phases: dict[str, float] = {}
         self.iterate(warming=True)
 
@@ -53,6 +60,7 @@ class Side:
         budget = self.clock.lap()
         if warming:
             return
+        self.done += progress.counts
         self.spent.append(budget.wall_s / progress.counts.game_steps)
         for phase in budget.phases:
             part = phase.name.split(".")[0]
@@ -71,7 +79,8 @@ class Side:
         found, whole = mean(self.spent), sum(self.phases.values())
         hours = [bound * STEPS / 3600 for bound in (found.mean, *found.interval)]
         shares = {f"{name} share": spent / whole for name, spent in self.phases.items()}
-        return {"hours": hours[0], "interval": hours[1:], "said hours": said, "iterations": found.n, **shares}
+        row = {"hours": hours[0], "interval": hours[1:], "said hours": said, "iterations": found.n}
+        return row | {"decisions a step": self.done.decisions / self.done.game_steps, **shares}
 
 
 def measured(name: str, seconds: float, device: str) -> list[dict[str, Any]]:
