@@ -56,6 +56,7 @@ class Side:
 
     def iterate(self, warming: bool = False) -> None:
         """One iteration, which counts unless it warms up."""
+        self.clock.lap()  # the other side's turn is no part of it
         progress = self.trainer.iterate(self.clock)
         budget = self.clock.lap()
         if warming:
