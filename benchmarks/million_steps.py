@@ -5,7 +5,7 @@ Student's over iterations), or the time is spent and there are six. The hours ar
 learn is next to nothing, at a rate of next to nothing: a step costs as much as there are units left to decide, and so
 both play alike. Interrupted, it goes on with the next map.
 
-    python -m benchmarks.million_steps [--seconds 120] [--device cpu|cuda]
+    python -m benchmarks.million_steps [--seconds 300] [--device cpu|cuda]
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def measured(name: str, seconds: float, device: str) -> list[dict[str, Any]]:
 def main() -> None:
     """All maps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120.0, help="for a map, at most")
+    parser.add_argument("--seconds", type=float, default=300.0, help="for a map, at most")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
     record = on_device("million_steps", options.device)
