@@ -38,11 +38,12 @@ class Collector:
         generator: torch.Generator,
         device: str,
         returns: Returns | None = None,
+        limit_ends: bool = False,
     ):
         """`nets` has the `net` that plays and, where it does not estimate values itself, a `critic`. With `returns`,
-        rewards are learnt from in their units."""
+        rewards are learnt from in their units. Where `limit_ends`, what a time limit cuts off is worth nothing."""
         self.game, self.nets, self.table, self.generator, self.device = game, nets, table, generator, device
-        self.actions, self.units = Actions(game.spec.action), returns
+        self.actions, self.units, self.limit_ends = Actions(game.spec.action), returns, limit_ends
         rows = (game.games, steps, game.spec.deciders)
         wanted = {name for net in nets.values() for name in net.wants} | self.actions.masks  # type: ignore[union-attr]
         self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
@@ -170,6 +171,9 @@ class Collector:
 
     def _value_of_cut(self, step: int) -> None:
         """The value of the positions in which a time limit ended the game, for the seats that were to decide."""
+        if self.limit_ends:
+            self.cut_value[:, step] = 0
+            return
         games = np.flatnonzero(self.game.cut & ~self.game.ended)
         views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
         views |= self._remembered(games)
@@ -186,14 +190,13 @@ class Collector:
         parts = [net(dict(zip(views, piece, strict=True))) for piece in pieces]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    def estimate(self, discount: float, trace: float, reward_scale: float, limit_ends: bool = False) -> None:
-        """Estimate the advantages of the segment that was played last; after a time limit that ends a game, nothing is
-        worth anything."""
+    def estimate(self, discount: float, trace: float, reward_scale: float) -> None:
+        """Estimate the advantages of the segment that was played last."""
         rewards = self.rewards if self.units is None else self.units.in_units(self.rewards)
         advantage, known = np.zeros(self.value.shape, np.float32), np.zeros(self.value.shape, bool)
         advantages(
             rewards * np.float32(reward_scale), self.views["seat"].cpu().numpy(), self.acting,
-            self.value.cpu().numpy(), self.ended | self.cut if limit_ends else self.ended, self.cut, self.cut_value,
+            self.value.cpu().numpy(), self.ended, self.cut, self.cut_value,
             np.float32(discount), np.float32(trace), advantage, known,
         )  # fmt: skip
         self.advantage = torch.from_numpy(advantage.reshape(-1)).to(self.device)

@@ -357,7 +357,9 @@ class Lane:
         own = lanes * game.games * deciders * opponents.own_share(seats)
         steps = math.ceil(self.settings.batch / own) + (1 + table.mixed) * seats // deciders
         units = Returns(game.games, seats, self.settings.discount) if self.settings.normalise_rewards else None
-        self.segment = Collector(game, self.nets, table, steps, self.generator, self.device, units)
+        self.segment = Collector(
+            game, self.nets, table, steps, self.generator, self.device, units, self.settings.limit_ends
+        )
         self.taught = bool(getattr(self.nets["net"], "taught", False))
         self.expected: dict[str, Tensor] | None = None
         """What the expert makes of every row of the segment, once for all epochs."""
@@ -395,8 +397,7 @@ class Lane:
 
     def estimate(self) -> None:
         """Estimate the advantages of the segment."""
-        settings = self.settings
-        self.segment.estimate(settings.discount, settings.trace, settings.reward_scale, settings.limit_ends)
+        self.segment.estimate(self.settings.discount, self.settings.trace, self.settings.reward_scale)
 
     def seen(self, names: Iterable[str]) -> dict[str, Tensor]:
         """These views in the rows to learn from."""
