@@ -1,9 +1,9 @@
 """Wall clock of a million game steps of online training, decision transformers on six maps: results/million_steps.json.
 
 Both recipes train in turn in this process, an iteration each, until each one's time for a step is known to 5 % (95 %,
-Student's over iterations), or the time is spent and there are six. The hours are that time, a million times. What they
-learn is next to nothing, at a rate of next to nothing: a step costs as much as there are units left to decide, and so
-both play alike. Interrupted, it goes on with the next map.
+Student's over iterations), or the time is spent and there are six. The hours are that time, a million times. They learn
+next to nothing, at a rate of next to nothing: a step costs as much as there are units left to decide, and so both play
+on much as they began. Interrupted, it goes on with the next map.
 
     python -m benchmarks.million_steps [--seconds 300] [--device cpu|cuda]
 """
