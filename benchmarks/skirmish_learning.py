@@ -38,6 +38,8 @@ MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400} | dict.f
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
+DRAWN = {("3m", "poor"): 12}
+"""Stopped after so many iterations, and orders are drawn: the likeliest win three in five from the first iteration."""
 RECORDED, FRESH = 500, "500"
 """Battles of a set, and their seed: none by which its player was chosen."""
 PRETRAINING, ONLINE = 50, 16
@@ -149,14 +151,16 @@ def together(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 def recorded(name: str, quality: str, good: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A set of this map, of a player that was stopped once it was so good; the good one is MAPPO's first."""
     folder, run = SETS / f"{name}-{quality}", RUNS / f"{quality}-{name}"
+    drawn = DRAWN.get((name, quality))
     if quality == "good":
         run = RUNS / f"mappo-{name}-0"
         found = next(row for row in good if row["map"] == name and row["seed"] == 0)
     else:
-        goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "2", "--episodes", "300")
-        found = fought(name, run, 0, *goal)
+        goal = ("--until", f"score>{QUALITIES[quality]}", "--evaluate-every", "1", "--episodes", "300")
+        found = fought(name, run, 0, *(("--iterations", str(drawn)) if drawn else goal))
     shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
     flags = ("--map", name, "--play", str(run), "--record", str(folder), "--episodes", str(RECORDED), "--seed", FRESH)
+    flags += ("--sample",) if drawn else ()
     played = velodrome("evaluate", "skirmish-madt", *flags)
     return {
         "map": name, "quality": quality, "seconds": found["seconds"], "win rate": played["score"],
