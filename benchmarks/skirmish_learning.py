@@ -10,8 +10,8 @@ Each needs what those before it left in runs/skirmish and sets. MAPPO trains alo
 nine battles in ten or the map's time is up. A set is recorded of players that were stopped on the way; the good ones
 are MAPPO's first. Decision transformers learn from these, are scored, go on online and are scored again; they are
 compared with each other, so two train at once, a core each. Then the evolutionary search beside one draw and beside the
-best of as many. Last, MAPPO on the hard maps, twenty minutes each. Interrupted, each goes on; without a part, all are
-done in turn.
+best of as many. Last, MAPPO on the hard maps for a number of iterations, two at once. Interrupted, each goes on; without
+a part, all are done in turn.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ HARD = ("3s5z", "corridor", "3s5z_vs_3s6z")
 SEEDS, SEARCH_SEEDS, BATTLES = 3, 5, 1000
 UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
-MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400} | dict.fromkeys(HARD, 1200)
+MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400}
 """Training of MAPPO, at most."""
+HARD_ITERATIONS = 200
+ONE_CORE = ("--lanes", "1", "--threads", "1")
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
@@ -96,6 +98,23 @@ def begun(record: str, runs: Sequence[str]) -> Lines:
     return lines
 
 
+def two_at_once(lines: Lines, work: Callable[..., dict[str, Any]], jobs: Sequence[Sequence[Any]]) -> None:
+    """Keep a line for each job. One that failed is told of when all others are done."""
+    failed = list[str]()
+    pool = ThreadPoolExecutor(2)
+    try:
+        for done in as_completed([pool.submit(work, *job) for job in jobs]):
+            try:
+                lines.add(done.result())
+            except subprocess.CalledProcessError as error:
+                failed.append(str(error))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    if failed:
+        raise SystemExit("\n".join([f"{len(failed)} runs failed, and will be done by the next call:", *failed]))
+
+
 def figures_of(record: str) -> list[dict[str, Any]]:
     """What an earlier part found."""
     figures: list[dict[str, Any]] = json.loads((RESULTS / f"{record}.json").read_text(encoding="utf-8"))["figures"]
@@ -115,34 +134,62 @@ def mappo(name: str, seed: int) -> dict[str, Any]:
     """One seed on one map, alone on the machine."""
     run, others = RUNS / f"mappo-{name}-{seed}", Disturbance()
     found = fought(name, run, seed, *GOAL)
-    busy, score = others.share(), scored(run)
-    trivial = {bot: one["score"] for bot, one in score["baselines"].items()}
     return {
         "map": name, "seed": seed, "seconds": found["seconds"], "stopped by": found["stopped_by"],
-        "game_steps": found["game_steps"], "win rate": score["score"], "stderr": score["stderr"], "wanted": WANTED,
-        "within_s": MOST_S[name], "others_took": busy,
-        **{bot: trivial[bot] for bot in ("random", "nearest", "focus", "kite")},
+        "game_steps": found["game_steps"], "wanted": WANTED, "within_s": MOST_S[name], "others_took": others.share(),
+        **beside_bots(run),
     }  # fmt: skip
 
 
-def mappo_on(record: str, maps: Sequence[str], seeds: int) -> None:
+def beside_bots(run: Path) -> dict[str, Any]:
+    """A run's win rate, and those of scripted players."""
+    score = scored(run)
+    row = {"win rate": score["score"], "stderr": score["stderr"]}
+    return row | {bot: score["baselines"][bot]["score"] for bot in ("random", "nearest", "focus", "kite")}
+
+
+def all_mappo() -> None:
     """Every map, every seed."""
-    lines = begun(record, [f"mappo-{name}-*" for name in maps])
-    for name in maps:
-        for seed in range(seeds):
+    lines = begun("skirmish_mappo", [f"mappo-{name}-*" for name in MAPS])
+    for name in MAPS:
+        for seed in range(SEEDS):
             if not lines.has(map=name, seed=seed):
                 lines.add(mappo(name, seed))
-    means = [together(lines.rows, name) for name in maps] if seeds > 1 else []
-    keep(record, lines.rows, together=means, battles=BATTLES)
+    means = []
+    for name in MAPS:
+        own = [row for row in lines.rows if row["map"] == name]
+        got_there = sum(row["stopped by"] == "score" for row in own)
+        means.append(together(lines.rows, name, "win rate", "seconds") | {"got there": got_there})
+    keep("skirmish_mappo", lines.rows, together=means, battles=BATTLES)
     lines.close()
 
 
-def together(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The seeds of one map as mean and interval."""
+def together(rows: Sequence[dict[str, Any]], name: str, figure: str, *more: str) -> dict[str, Any]:
+    """The seeds of one map: a figure's mean and interval, and the means of others."""
     own = [row for row in rows if row["map"] == name]
-    rate, seconds = mean([row["win rate"] for row in own]), mean([row["seconds"] for row in own])
-    row = {"map": name, "win rate": rate.mean, "interval": list(rate.interval), "seconds": seconds.mean}
-    return row | {"seeds": rate.n, "got there": sum(row["stopped by"] == "score" for row in own)}
+    found = mean([row[figure] for row in own])
+    row = {"map": name, figure: found.mean, "interval": list(found.interval), "seeds": found.n}
+    return row | {other: mean([one[other] for one in own]).mean for other in more}
+
+
+def hard(name: str, seed: int) -> dict[str, Any]:
+    """One seed on a map where more is needed, as far as the iterations go."""
+    run = RUNS / f"mappo-{name}-{seed}"
+    flags = ("--map", name, "--seed", str(seed), *ONE_CORE, "--iterations", str(HARD_ITERATIONS))
+    found = trained(run, "skirmish-mappo", *flags)
+    row = {"map": name, "seed": seed, "iterations": found["iterations"], "game_steps": found["game_steps"]}
+    return row | beside_bots(run)
+
+
+def all_hard() -> None:
+    """Every hard map, every seed."""
+    lines = begun("skirmish_hard", [f"mappo-{name}-*" for name in HARD])
+    jobs = [(name, seed) for name in HARD for seed in range(SEEDS)]
+    two_at_once(lines, hard, [job for job in jobs if not lines.has(map=job[0], seed=job[1])])
+    bots = ("random", "nearest", "focus", "kite")
+    means = [together(lines.rows, name, "win rate", "game_steps", *bots) for name in HARD]
+    keep("skirmish_hard", means, runs=lines.rows, battles=BATTLES, iterations=HARD_ITERATIONS)
+    lines.close()
 
 
 # -- sets -------------------------------------------------------------------------------------------------------------
@@ -193,13 +240,12 @@ def decided(
     """One seed: after learning from the good set, and after going on online."""
     called = arm.replace(",", "").replace(" ", "-")
     run, first, last = RUNS / f"{called}-{name}-{seed}", iterations[0], sum(iterations)
-    one_core = ("--lanes", "1", "--threads", "1")
     flags = ("--map", name, "--data", str(SETS / f"{name}-good"), "--pretraining", str(first), "--seed", str(seed))
     shutil.rmtree(run, ignore_errors=True)  # one that was not finished may be past the first stage
     row: dict[str, Any] = {"map": name, "data": data, "arm": arm, "seed": seed}
     seconds = steps = 0.0
     for stage, until in (("offline", first), ("online", last)):
-        found = trained(run, *command, *flags, *one_core, "--iterations", str(until))
+        found = trained(run, *command, *flags, *ONE_CORE, "--iterations", str(until))
         score = scored(run)
         row |= {f"{stage} win rate": score["score"], f"{stage} stderr": score["stderr"]}
         row |= {f"{stage} return": score["mean_return"], f"{stage} s": found["seconds"] - seconds}
@@ -209,21 +255,10 @@ def decided(
 
 
 def all_decided(record: str, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Those that are not done, two at once. A run that failed is told of when all others are done."""
-    lines, failed = Lines(record), list[str]()
+    """Those that are not done, two at once."""
+    lines = Lines(record)
     left = [job for job in jobs if not lines.has(map=job[0], data=job[1], seed=job[2], arm=job[3])]
-    pool = ThreadPoolExecutor(2)
-    try:
-        for done in as_completed([pool.submit(decided, *job) for job in left]):
-            try:
-                lines.add(done.result())
-            except subprocess.CalledProcessError as error:
-                failed.append(str(error))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    if failed:
-        raise SystemExit("\n".join([f"{len(failed)} runs failed, and will be done by the next call:", *failed]))
+    two_at_once(lines, decided, left)
     hashes = {job[1] for job in jobs}
     return [row for row in lines.rows if row["data"] in hashes]
 
@@ -293,11 +328,11 @@ def all_search() -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    "mappo": lambda: mappo_on("skirmish_mappo", MAPS, SEEDS),
+    "mappo": all_mappo,
     "sets": all_sets,
     "decision": all_decision,
     "search": all_search,
-    "hard": lambda: mappo_on("skirmish_hard", HARD, 1),
+    "hard": all_hard,
 }
 
 
