@@ -9,9 +9,9 @@
 Each needs what those before it left in runs/skirmish and sets. MAPPO trains alone on the machine until it surely wins
 nine battles in ten or the map's time is up. A set is recorded of players that were stopped on the way; the good ones
 are MAPPO's first. Decision transformers learn from these, are scored, go on online and are scored again; they are
-compared with each other, so two train at once, a core each. Then the evolutionary search beside one draw and beside the
-best of as many. Last, MAPPO on the hard maps for a number of iterations, two at once. Interrupted, each goes on; without
-a part, all are done in turn.
+compared with each other, so two train at once, a core each. Then the evolutionary search beside one draw and beside
+the best of as many. Last, MAPPO on the hard maps for a number of iterations, two at once. Interrupted, each goes on;
+without a part, all are done in turn.
 """
 
 from __future__ import annotations
