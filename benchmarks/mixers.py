@@ -213,17 +213,21 @@ def picture(swept: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(swept), figsize=(3.2 * len(swept), 3), sharey=True)
-    for panel, (sweep, rows) in zip(panels, swept.items(), strict=True):
+    figure, grid = plt.subplots(2, math.ceil(len(swept) / 2), figsize=(9, 5.6), sharey=True)
+    panels = grid.flatten()
+    for panel, (sweep, rows) in zip(panels, swept.items(), strict=False):
         of = EXPONENTS[sweep][0]
         x = [row["generations"] + 1 if sweep == "generations" else row[sweep] for row in rows]
         for side in ("mhsa", "evae", "search", "reference"):
             panel.loglog(x, [row[f"{side} ms"] for row in rows], marker="o", markersize=3, label=side)
         panel.set_xlabel(of)
-    panels[0].set_ylabel("forward pass, ms")
-    panels[0].legend(frameon=False, fontsize=8)
+    for panel in grid[:, 0]:
+        panel.set_ylabel("forward pass, ms")
+    for panel in panels[len(swept) :]:
+        panel.axis("off")
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="center")
     figure.tight_layout()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def document(size: Size, rounds: int, device: str) -> dict[str, Any]:
