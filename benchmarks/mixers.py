@@ -220,6 +220,9 @@ def picture(swept: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Non
         x = [row["generations"] + 1 if sweep == "generations" else row[sweep] for row in rows]
         for side in ("mhsa", "evae", "search", "reference"):
             panel.loglog(x, [row[f"{side} ms"] for row in rows], marker="o", markersize=3, label=side)
+        panel.minorticks_off()
+        panel.set_xticks(x, [f"{n:g}" for n in x])
+        panel.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         panel.set_xlabel(of)
     for panel in grid[:, 0]:
         panel.set_ylabel("forward pass, ms")
