@@ -35,7 +35,7 @@ UNSEEN = ("--episodes", str(BATTLES), "--seed", "1000")
 WANTED = 0.9
 MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400}
 """Training of MAPPO, at most."""
-HARD_ITERATIONS = 100
+HARD_ITERATIONS = 300
 ONE_CORE = ("--lanes", "1", "--threads", "1")
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
