@@ -36,12 +36,13 @@ WANTED = 0.9
 MOST_S = {"3m": 1200, "8m": 1200, "2s3z": 400, "so_many_baneling": 400}
 """Training of MAPPO, at most."""
 HARD_ITERATIONS = 300
+BOTS = ("random", "nearest", "focus", "kite")
 ONE_CORE = ("--lanes", "1", "--threads", "1")
 GOAL = ("--until", f"score>{WANTED}", "--evaluate-every", "10", "--episodes", "500")
 QUALITIES = {"good": 0.9, "medium": 0.5, "poor": 0.2}
 """The player of a set was stopped when it surely won so much."""
 DRAWN = {("3m", "poor"): 12}
-"""Stopped after so many iterations, and orders are drawn: the likeliest win three in five from the first iteration."""
+"""Stopped after so many iterations, and orders are drawn: the likeliest win too often from the first iteration."""
 RECORDED, FRESH = 500, "500"
 """Battles of a set, and their seed: none by which its player was chosen."""
 PRETRAINING, ONLINE = 50, 16
@@ -145,7 +146,7 @@ def beside_bots(run: Path) -> dict[str, Any]:
     """A run's win rate, and those of scripted players."""
     score = scored(run)
     row = {"win rate": score["score"], "stderr": score["stderr"]}
-    return row | {bot: score["baselines"][bot]["score"] for bot in ("random", "nearest", "focus", "kite")}
+    return row | {bot: score["baselines"][bot]["score"] for bot in BOTS}
 
 
 def all_mappo() -> None:
@@ -186,8 +187,7 @@ def all_hard() -> None:
     lines = begun("skirmish_hard", [f"mappo-{name}-*" for name in HARD])
     jobs = [(name, seed) for name in HARD for seed in range(SEEDS)]
     two_at_once(lines, hard, [job for job in jobs if not lines.has(map=job[0], seed=job[1])])
-    bots = ("random", "nearest", "focus", "kite")
-    means = [together(lines.rows, name, "win rate", "game_steps", *bots) for name in HARD]
+    means = [together(lines.rows, name, "win rate", "game_steps", *BOTS) for name in HARD]
     keep("skirmish_hard", means, runs=lines.rows, battles=BATTLES, iterations=HARD_ITERATIONS)
     lines.close()
 

@@ -165,15 +165,12 @@ class Collector:
         self.rewards[:, step], self.ended[:, step], self.cut[:, step] = game.rewards, game.ended, game.cut
         over: np.ndarray = game.ended | game.cut
         self.outcome[:, step] = np.where(over[:, None] & self.table.held(), game.outcome, np.nan)
-        if game.cut.any():
+        if game.cut.any() and not self.limit_ends:
             self._value_of_cut(step)
         return over
 
     def _value_of_cut(self, step: int) -> None:
         """The value of the positions in which a time limit ended the game, for the seats that were to decide."""
-        if self.limit_ends:
-            self.cut_value[:, step] = 0
-            return
         games = np.flatnonzero(self.game.cut & ~self.game.ended)
         views = {name: view[games].flatten(0, 1).to(self.device) for name, view in self.now.items()}
         views |= self._remembered(games)
