@@ -17,6 +17,7 @@ from velodrome.games.game import Array, Bits, Box, Choice, Game, IllegalAction, 
 from velodrome.games.transcript import transcript
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "coverage": [{}, {"sensors": 12, "targets": 3, "walkers": 0.8, "longest": 20}],
     "hearts": [
         {},
         {"dense": True, "forced": "played", "reward": "trick", "pass_direction": "cycle"},
@@ -24,12 +25,20 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"observation": "openspiel-indices", "any_club_opens": True, "points_on_first_trick": True},
         {"observation": "openspiel-history", "forced": "played", "hearts_must_be_broken": False},
     ],
+    "navigation": [{}, {"agents": 7, "state": True}],
+    "platoon": [{}, {"scenario": "slow-down", "vehicles": 3, "warn": False}],
     "skirmish": [
         {},
         {"map": "MMM", "observation": "madt", "state": True},
         {"map": "bane_vs_bane", "state": True},
         {"map": "corridor", "jitter": False},
     ],
+    "spread": [
+        {},
+        {"agents": 6, "control": "choice", "convention": "pettingzoo", "state": True},
+        {"agents": 1, "convention": "vmas"},
+    ],
+    "tag": [{}, {"predators": 2, "prey": 2, "obstacles": 0, "control": "choice", "state": True}],
 }
 """Options beside the defaults that change what a game shows or how it steps."""
 
@@ -201,6 +210,7 @@ def values_of(part: Part, game: Game, row: int) -> Iterator[tuple[Any, bool]]:
     elif isinstance(part, Simplex):
         yield np.full(part.n, 1 / part.n), True
         yield from ((np.full(part.n, np.nan), False), (np.full(part.n, 2 / part.n), False))
+        yield np.concatenate([[-0.5, 1.5], np.zeros(part.n - 2)]), False
 
 
 def test_a_row_that_does_not_act_may_hold_anything(kind: Kind) -> None:

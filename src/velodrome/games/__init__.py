@@ -9,8 +9,13 @@ from velodrome.games.game import Game
 from velodrome.mistake import Mistake, nearest
 
 GAMES = {
+    "coverage": "velodrome.games.coverage:Coverage",
     "hearts": "velodrome.games.hearts:Hearts",
+    "navigation": "velodrome.games.particles:Navigation",
+    "platoon": "velodrome.games.platoon:Platoon",
     "skirmish": "velodrome.games.skirmish:Skirmish",
+    "spread": "velodrome.games.particles:Spread",
+    "tag": "velodrome.games.particles:Tag",
 }
 
 ENVIRONMENTS = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 
 from velodrome.games import make
-from velodrome.games.game import Game
+from velodrome.games.game import Action, Game
 
 
 def transcript(game: Game, bot: str) -> str:
@@ -18,8 +20,7 @@ def transcript(game: Game, bot: str) -> str:
     while not over:
         lines += [game.describe(0), ""]
         action = game.bot(bot)
-        rows = np.flatnonzero(game.acting[0]).tolist()
-        lines += [f"> seat {game.seat[0, row]}: {game.describe_action(action, 0, row)}" for row in rows]
+        lines += _who_does_what(game, action)
         game.step(action)
         if game.rewards[0].any():
             lines.append(f"rewards {_numbers(game.rewards[0])}")
@@ -29,8 +30,16 @@ def transcript(game: Game, bot: str) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def _who_does_what(game: Game, action: Action) -> Iterator[str]:
+    """A line for every action, and whose it is; those in a row that do the same share one."""
+    rows = enumerate(np.flatnonzero(game.acting[0]).tolist())
+    for (_, does), group in groupby(rows, lambda each: (each[1] - each[0], game.describe_action(action, 0, each[1]))):
+        first, *others = (game.seat[0, row] for _, row in group)
+        yield f"> seats {first} to {others[-1]}: {does}" if others else f"> seat {first}: {does}"
+
+
 def _numbers(values: np.ndarray) -> str:
-    return " ".join(f"{value:g}" for value in values)
+    return " ".join(f"{value + 0:g}" for value in values)  # plus 0 turns -0 into 0
 
 
 if __name__ == "__main__":
