@@ -27,6 +27,7 @@ from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.returns import Returns
+from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts, Policy, Progress
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
@@ -229,8 +230,8 @@ class SelfPlay:
         settings, lanes = self.settings, self.team.count
         self.optimizers[0].rate = self.rate
         for own in self.optimizers[1:]:
-            own.rate = _fallen(settings.critic_rate, self.iteration, settings.rate_halves)
-        lane.entropy = _fallen(settings.entropy, self.iteration, settings.entropy_halves)
+            own.rate = fallen(settings.critic_rate, self.iteration, settings.rate_halves)
+        lane.entropy = fallen(settings.entropy, self.iteration, settings.entropy_halves)
         with clock("wait"):
             known = self.team.exchange(len(lane.segment.rows))
         rows = min(settings.batch // lanes, int(known.min()))
@@ -279,7 +280,7 @@ class SelfPlay:
     @property
     def rate(self) -> float:
         """The learning rate of this iteration."""
-        return _fallen(self.settings.rate, self.iteration, self.settings.rate_halves)
+        return fallen(self.settings.rate, self.iteration, self.settings.rate_halves)
 
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged net if there is one, once it has begun; the net otherwise; with a vote, beside the expert."""
@@ -332,11 +333,6 @@ class SelfPlay:
             return
         for lane, saved in zip(self.lanes, state["lanes"], strict=True):
             lane.load(saved)
-
-
-def _fallen(value: float, iteration: int, halves: int) -> float:
-    """What is left of a value that is half after so many iterations, then a third; 0 keeps it."""
-    return value / (1 + iteration / halves) if halves else value
 
 
 class Lane:

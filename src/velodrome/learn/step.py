@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from velodrome.meter.clock import Clock
 
+Clip = Callable[[list[nn.Parameter]], Tensor]
+"""Clips the gradients of these parameters in place, and gives their norm before."""
 Sync = Callable[[list[nn.Parameter]], None]
 """Averages the gradients of these parameters over all workers, in place."""
 
@@ -18,7 +20,7 @@ def step(
     optimizer: torch.optim.Optimizer,
     clock: Clock,
     sync: Sync | None = None,
-    clip: float | None = None,
+    clip: float | Clip | None = None,
 ) -> Tensor:
     """Take one step down `loss` and return the gradient norm before clipping."""
     with clock("learn.backward"):
@@ -29,7 +31,10 @@ def step(
         with clock("sync"):
             sync(parameters)
     with clock("learn.optimize"):
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip is not None else float("inf"))
+        if callable(clip):
+            norm = clip(parameters)
+        else:
+            norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip is not None else float("inf"))
         optimizer.step()
     return norm
 
@@ -38,3 +43,8 @@ def trainable(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     """The parameters that the optimizer moves."""
     groups: Iterable[dict[str, list[nn.Parameter]]] = optimizer.param_groups
     return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
+
+
+def fallen(value: float, iteration: int, halves: int) -> float:
+    """What is left of a value that is half after so many iterations, then a third; 0 keeps it."""
+    return value / (1 + iteration / halves) if halves else value

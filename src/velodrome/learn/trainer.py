@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,37 @@ class Progress:
 
     counts: Counts
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What kind of learning it is where several agents learn."""
+
+    training: Literal["centralised", "decentralised"] = "decentralised"
+    """Whether anything is learnt from what all see and do; else each learns from its own, and from its neighbours'."""
+    communication: Literal["none", "graph", "learnt"] = "none"
+    """What of others enters an agent's decisions: nothing, what comes along a given graph, or what they learn to
+    tell."""
+
+    def __str__(self) -> str:
+        return f"{self.training} training, {_SAID[self.communication]}"
+
+
+_SAID = {"none": "no communication", "graph": "communication along a graph", "learnt": "learnt communication"}
+
+
+NUMBER_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What agents told each other while an iteration was played: in one step of one game, in the mean. A trainer whose
+    agents communicate has a method `exchange` that gives it."""
+
+    messages: float
+    bytes: float
+    graph: list[list[float]]
+    """How often each agent, a row, told each other one something."""
 
 
 class Policy(Protocol):
@@ -137,6 +168,10 @@ class Stages:
         """The agent of the stage at work."""
         return self.now.policy(greedy)
 
+    def exchange(self) -> Exchange | None:
+        """What agents tell each other in the stage at work."""
+        return exchange_of(self.now)
+
     def state(self) -> dict[str, Any]:
         """The state of every stage."""
         return {"iteration": self.iteration, "stages": [stage.state() for stage, _ in self.stages]}
@@ -146,3 +181,9 @@ class Stages:
         self.iteration = state["iteration"]
         for (stage, _), saved in zip(self.stages, state["stages"], strict=True):
             stage.load(saved)
+
+
+def exchange_of(trainer: Trainer) -> Exchange | None:
+    """What agents tell each other, where the trainer says so."""
+    told: Callable[[], Exchange | None] | None = getattr(trainer, "exchange", None)
+    return told() if told is not None else None
