@@ -185,6 +185,14 @@ def test_list(velodrome: Any) -> None:
     hearts = next(game for game in document["games"] if game["name"] == "hearts")
     assert hearts["bots"] == ["random", "lowest", "rule"]
     assert "hearts/attention" in document["nets"]
+    schemes = {recipe["name"]: recipe["scheme"] for recipe in document["recipes"]}
+    assert schemes["hearts"] is None
+    assert schemes["navigation-tom2c"] == {"training": "centralised", "communication": "learnt"}
+    lines = velodrome("list").out.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("  ") and " training, " in line[:30]]
+    of_neurcomm = next(number for number, line in enumerate(lines) if line.startswith("    platoon-neurcomm"))
+    head = max(number for number in heads if number < of_neurcomm)
+    assert lines[head] == "  decentralised training, communication along a graph"
 
 
 def test_report(velodrome: Any, trained: Path) -> None:

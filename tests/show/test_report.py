@@ -25,6 +25,12 @@ def test_verdict_names_what_how_long_how_good_and_where_the_time_went(tmp_path: 
     assert worked == "100 iterations, 3.3 million game steps, 3.3 million decisions and 9.83 million learner samples."
 
 
+def test_what_kind_of_learning_it_is_is_told(tmp_path: Path) -> None:
+    page = page_of(read(told_run(tmp_path / "run", scheme="centralised training, learnt communication")))
+    assert page.verdict[0].startswith("hearts (centralised training, learnt communication) trained for 1 min 5")
+    assert ["scheme", "centralised training, learnt communication"] in page.setting_rows
+
+
 def test_budget_on_the_page_closes(tmp_path: Path) -> None:
     page = page_of(read(trained_run(tmp_path / "run")))
     *parts, wall = page.budget_rows

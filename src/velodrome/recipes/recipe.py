@@ -5,23 +5,33 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from velodrome.learn.trainer import Trainer
+from velodrome.learn.trainer import Scheme, Trainer
 from velodrome.mistake import nearest
 
 RECIPES = {
+    "coverage-tom2c": "velodrome.recipes.tom2c",
     "hearts": "velodrome.recipes.hearts",
     "hearts-attention": "velodrome.recipes.hearts_attention",
     "hearts-mlp": "velodrome.recipes.hearts_mlp",
+    "navigation-tom2c": "velodrome.recipes.tom2c",
+    "platoon-neurcomm": "velodrome.recipes.platoon_neurcomm",
     "ppo": "velodrome.recipes.ppo",
+    "skirmish-coma": "velodrome.recipes.skirmish_coma",
     "skirmish-eva": "velodrome.recipes.skirmish_decision",
     "skirmish-madt": "velodrome.recipes.skirmish_decision",
     "skirmish-mappo": "velodrome.recipes.skirmish_mappo",
+    "skirmish-qmix": "velodrome.recipes.value",
+    "skirmish-vdn": "velodrome.recipes.value",
+    "spread-ippo": "velodrome.recipes.spread_ippo",
+    "spread-maddpg": "velodrome.recipes.particles_maddpg",
+    "spread-qmix": "velodrome.recipes.value",
+    "tag-maddpg": "velodrome.recipes.particles_maddpg",
 }
 """Where each recipe lives: one line a recipe."""
 
@@ -38,21 +48,39 @@ class Recipe:
     says: str
     """One line for `velodrome list`."""
     settings: type[Any]
-    build: Callable[[Any, int, str], Trainer]
+    build: Build
     """`(settings, seed, device) -> trainer`."""
+    team: Team | None = None
+    """Where several agents learn."""
 
 
 Build = Callable[[Any, int, str], Trainer]
 
 
-def recipe(name: str, source: str, says: str) -> Callable[[Build], Build]:
+@dataclass(frozen=True)
+class Team:
+    """What a recipe in which several agents learn tells of itself."""
+
+    scheme: Scheme | Callable[[Any], Scheme] = Scheme()
+    """What kind of learning it is, perhaps by the settings."""
+    agents: str | None = None
+    """The setting that says how many there are, if one does."""
+    silent: Mapping[str, Any] = field(default_factory=dict)
+    """Settings, by dotted name, with which it is the same without what agents tell each other."""
+
+    def scheme_of(self, settings: Any) -> Scheme:
+        """With these settings."""
+        return self.scheme if isinstance(self.scheme, Scheme) else self.scheme(settings)
+
+
+def recipe(name: str, source: str, says: str, team: Team | None = None) -> Callable[[Build], Build]:
     """Register the decorated `build(settings, seed, device)`; its settings type is read off its annotation."""
 
     def register(build: Build) -> Build:
         settings: Any = get_type_hints(build)["settings"]
         if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
             raise TypeError(f"recipe {name}: settings must be annotated with a dataclass")
-        _known[name] = Recipe(name, source, says, settings, build)
+        _known[name] = Recipe(name, source, says, settings, build, team)
         return build
 
     return register

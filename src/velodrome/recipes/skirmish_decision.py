@@ -14,10 +14,10 @@ import torch
 
 from velodrome.learn.imitate import Imitate, Imitation
 from velodrome.learn.ppo import Ppo, SelfPlay
-from velodrome.learn.trainer import Stages, Trainer
+from velodrome.learn.trainer import Scheme, Stages, Trainer
 from velodrome.nets.decision import DecisionNet, Tokens
 from velodrome.nets.evolution import Search
-from velodrome.recipes.recipe import recipe
+from velodrome.recipes.recipe import Team, recipe
 from velodrome.recipes.skirmish_mappo import battles
 from velodrome.runs.datasets import Dataset
 
@@ -72,10 +72,16 @@ class EvaSettings(Settings):
     """Teach the fitness net, which as published stays as it began."""
 
 
+def scheme_of(settings: Settings) -> Scheme:
+    """The critic sees the whole map; with a vote, others' rows count in what an agent does."""
+    return Scheme("centralised", "graph" if settings.data and settings.ppo.vote else "none")
+
+
 @recipe(
     "skirmish-madt",
     source="MADT (Meng et al. 2021)",
     says="a decision transformer, pre-trained on recorded battles, then online",
+    team=Team(scheme_of),
 )
 def skirmish_madt(settings: Settings, seed: int, device: str) -> Stages:
     """Build the trainer."""
@@ -85,7 +91,8 @@ def skirmish_madt(settings: Settings, seed: int, device: str) -> Stages:
 @recipe(
     "skirmish-eva",
     source="EVAFormer / EVA-MARL",
-    says="the same with an evolutionary autoencoder in attention's place",
+    says="a decision transformer with an evolutionary autoencoder in attention's place",
+    team=Team(scheme_of),
 )
 def skirmish_eva(settings: EvaSettings, seed: int, device: str) -> Stages:
     """Build the trainer."""

@@ -11,8 +11,9 @@ from velodrome.games import make
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.ppo import Ppo, SelfPlay
+from velodrome.learn.trainer import Scheme
 from velodrome.nets.flat import Eyes, FlatNet
-from velodrome.recipes.recipe import recipe
+from velodrome.recipes.recipe import Team, recipe
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ class Settings:
     one, a time limit must be an end: else what it cut off is worth as much as a victory, and units run away."""
 
 
-@recipe("skirmish-mappo", source="Yu et al. 2022", says="small nets from scratch, a critic that sees the whole map")
+@recipe(
+    "skirmish-mappo",
+    source="Yu et al. 2022",
+    says="small nets from scratch, a critic that sees the whole map",
+    team=Team(Scheme("centralised")),
+)
 def skirmish_mappo(settings: Settings, seed: int, device: str) -> SelfPlay:
     """Build the trainer."""
     torch.manual_seed(seed)

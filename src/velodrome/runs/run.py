@@ -44,6 +44,8 @@ class Config:
     """Torch's threads for one operation: another number rounds sums differently."""
     started: str
     machine: dict[str, Any] = field(default_factory=dict)
+    scheme: str = ""
+    """What kind of learning it is where several agents learn, in words."""
     velodrome: str = velodrome.__version__
     format: int = FORMAT
 

@@ -170,7 +170,9 @@ def verdict(story: Story) -> list[str]:
 
 
 def _trained(story: Story) -> str:
-    return f"{story.recipe} trained for {duration(story.seconds)} on {story.config.get('device', 'an unknown device')}"
+    scheme = story.config.get("scheme")
+    who = f"{story.recipe} ({scheme})" if scheme else story.recipe
+    return f"{who} trained for {duration(story.seconds)} on {story.config.get('device', 'an unknown device')}"
 
 
 def _plays(story: Story) -> str:
@@ -406,7 +408,9 @@ def _verdict_table(verdicts: list[Record]) -> tuple[list[str], Rows]:
 
 
 def _told(config: Record) -> Record:
-    return {key: config[key] for key in ("recipe", "seed", "device", "version") if key in config}
+    return {
+        key: config[key] for key in ("recipe", "scheme", "seed", "device", "velodrome") if config.get(key, "") != ""
+    }
 
 
 def pairs(values: Record) -> Rows:

@@ -66,6 +66,7 @@ class Job:
             threads=self.flags.threads or torch.get_num_threads(),
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             machine=hardware(),
+            scheme=str(self.recipe.team.scheme_of(settings)) if self.recipe.team else "",
         )
 
     def _config_of_run(self, arguments: Sequence[str]) -> Config:

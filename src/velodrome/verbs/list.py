@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 from velodrome.games import ENVIRONMENTS, GAMES, make
+from velodrome.learn.trainer import Scheme
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.verbs.answer import Answer
 from velodrome.verbs.flags import parse
@@ -30,7 +32,9 @@ def list(arguments: Sequence[str]) -> Answer:
     environments = [f"{kind}:ENVIRONMENT" for kind in ENVIRONMENTS]
     document = {"recipes": recipes, "games": games, "environments": environments, "nets": nets}
     lines = ["recipes"]
-    lines += [f"  {one['name']:<24}{one['says']} ({one['source']})" for one in recipes]
+    for scheme, group in groupby(sorted(recipes, key=_kind), _kind):
+        lines += [f"  {scheme}"] if scheme else []
+        lines += [f"{'    ' if scheme else '  '}{one['name']:<24}{one['says']} ({one['source']})" for one in group]
     lines += ["games"]
     lines += [
         f"  {one['name']:<24}{one['seats']} seats; {one['score_name']}, {one['better']} is better; "
@@ -44,7 +48,13 @@ def list(arguments: Sequence[str]) -> Answer:
 
 def _recipe(name: str) -> dict[str, Any]:
     recipe = find(name)
-    return {"name": recipe.name, "says": recipe.says, "source": recipe.source}
+    scheme = recipe.team.scheme_of(recipe.settings()) if recipe.team else None
+    found = {"name": recipe.name, "says": recipe.says, "source": recipe.source}
+    return found | {"scheme": asdict(scheme) if scheme else None}
+
+
+def _kind(recipe: dict[str, Any]) -> str:
+    return str(Scheme(**recipe["scheme"])) if recipe["scheme"] else ""
 
 
 def _game(name: str) -> dict[str, Any]:
