@@ -10,7 +10,7 @@ from velodrome.recipes import find
 from velodrome.runs.settings import differences, settings_to_json
 
 TOY = f"{Path(__file__).parent / 'toys.py'}:meadow"
-SMALL = {"games": 8, "batch": 64, "minibatch": 32, "epochs": 2, "imitate": 2}
+SMALL = {"games": 8, "batch": 64, "minibatch": 32, "epochs": 2, "imitate": 2, "warm_up": 1, "memory": 250, "rows": 13}
 """What a setting of this name is, wherever it occurs."""
 
 

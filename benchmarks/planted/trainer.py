@@ -53,11 +53,11 @@ class Settings:
     """Threads that shuffle."""
     share_out: Literal["blocks", "even"] = "even"
     """Each worker gets tables that stand together, or every so manieth."""
-    agents: Literal["loop", "batched"] = "batched"
+    every_agent: Literal["loop", "batched"] = "batched"
     """Players who act: one after the other, or all at once."""
     acting: Literal["recorded", "plain"] = "plain"
     """Whether what a gradient would need is kept while acting."""
-    targets: Literal["every epoch", "once"] = "once"
+    slow_targets: Literal["every epoch", "once"] = "once"
     """How often the slow net says what was to be expected."""
     steps: Literal["loop", "at-once"] = "at-once"
     """Discounted rewards: step by step for each player, or as one product."""
@@ -126,7 +126,7 @@ class Learner:
     def act(self, cards: Tensor) -> tuple[Tensor, Tensor]:
         """What all players name, `[tables, players]`, and its log-probability."""
         with torch.set_grad_enabled(self.settings.acting == "recorded"):
-            if self.settings.agents == "loop":
+            if self.settings.every_agent == "loop":
                 outputs = torch.stack([self.net({"cards": own})["suit"] for own in cards.unbind(1)], 1)
             else:
                 outputs = self.net({"cards": cards.flatten(0, 1)})["suit"].unflatten(0, cards.shape[:2])
@@ -165,7 +165,7 @@ class Learner:
 
     def learn(self, batch: Batch, clock: Clock) -> dict[str, float]:
         """Some epochs of minibatches; what the last one came to."""
-        each, size = self.settings.targets == "every epoch", self.settings.minibatch
+        each, size = self.settings.slow_targets == "every epoch", self.settings.minibatch
         for epoch in range(self.settings.epochs):
             if each or epoch == 0:
                 with clock("learn.forward"):

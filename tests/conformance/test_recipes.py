@@ -20,21 +20,44 @@ from torch import Tensor, nn
 
 from small import TOY, small
 from velodrome.games import make
+from velodrome.learn.a2c import A2c
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.opponents import Opponents
-from velodrome.learn.trainer import Trainer
+from velodrome.learn.tom2c import Tom2c
+from velodrome.learn.trainer import Policy, Trainer, exchange_of
 from velodrome.meter.budget import PHASES
 from velodrome.meter.clock import Clock
+from velodrome.nets.team import Channel
+from velodrome.nets.tom2c import Minds
+from velodrome.proof.changes import patched
+from velodrome.proof.processes import Setup
 from velodrome.recipes import RECIPES, find
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
 from velodrome.runs.datasets import Recorder
+from velodrome.runs.settings import settings_from_json, settings_to_json
 
 RECORDED = object()
 """In the place of a folder: a set of episodes that was recorded for these tests."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "coverage-tom2c": [
+        {"reduce_after": 2},
+        {"minds": Minds("reference", hidden=16, carried=False, apart=False, valued=True, rectified=True)},
+    ],
     "hearts": [
         {"lanes": 1},
         {"opponents": Opponents(bots=("rule", "random"), bots_share=0.4, pool_share=0.3, pool_every=1, pool_size=2)},
+    ],
+    "navigation-tom2c": [
+        {"minds": Minds("shared", hidden=16, rounds=2), "tom2c": Tom2c(rows=7, belief_every=2)},
+        {"minds": Minds("none")},
+        {"minds": Minds(rounds=2, channel=Channel(lost=0.3, bits=4))},
+    ],
+    "platoon-neurcomm": [
+        {"method": "dial", "scenario": "slow-down", "vehicles": 3},
+        {"method": "consenet", "a2c": A2c(rows=7, descent="adam", normalise=True)},
+        {"method": "commnet", "form": "plain", "vehicles": 2},
+        {"method": "commnet", "channel": Channel(lost=0.3, bits=4)},
+        {"method": "ia2c", "hears": False},
     ],
     "ppo": [
         {"game": "pettingzoo:mpe2.simple_spread_v3", "lanes": 2},
@@ -58,10 +81,13 @@ class Kind:
     def __str__(self) -> str:
         return "-".join([self.name.rsplit(":")[-1], *self.variant])
 
-    def __call__(self, seed: int = 0) -> Trainer:
-        found = find(self.name)
+    @property
+    def settings(self) -> Any:
         changes = {name: str(recorded()) if value is RECORDED else value for name, value in self.variant.items()}
-        return found.build(dataclasses.replace(small(found.settings()), **changes), seed, "cpu")
+        return dataclasses.replace(small(find(self.name).settings()), **changes)
+
+    def __call__(self, seed: int = 0) -> Trainer:
+        return find(self.name).build(self.settings, seed, "cpu")
 
 
 @cache
@@ -162,7 +188,8 @@ def test_evaluating_changes_nothing(kind: Kind) -> None:
     for trainer in (watched, alone):
         iterate(trainer, 1)
         if trainer is watched:
-            against = "random" if trainer.game.spec.seats > 1 else None
+            spec = trainer.game.spec
+            against = None if spec.together or spec.seats == 1 else "random"
             found = evaluate(trainer, trainer.game, against, episodes=4)
             assert math.isfinite(found.score)
             assert evaluate(trainer, trainer.game, against and trainer, episodes=4, greedy=True).decisions > 0
@@ -171,7 +198,7 @@ def test_evaluating_changes_nothing(kind: Kind) -> None:
 
 
 def test_rows_are_independent(kind: Kind) -> None:
-    """Nobody's decision depends on the rows beside it."""
+    """Nobody's decision depends on the rows beside it, save those of its team."""
     trainer = iterate(kind(), 1)
     policy, views = trainer.policy(greedy=True), views_of(trainer)
     memory = policy.start(len(views["seat"]))
@@ -187,9 +214,68 @@ def test_rows_are_independent(kind: Kind) -> None:
             memory = after
 
 
-def views_of(trainer: Trainer) -> dict[str, Tensor]:
+def test_others_enter_decisions_as_declared(kind: Kind) -> None:
+    """If all but the first seat saw anything else, would the first seat still act as it did?"""
+    recipe = find(kind.name)
+    if recipe.team is None:
+        pytest.skip("one player, or players that learn against each other")
+    trainer = iterate(kind(), 3)  # into the second stage, where there is one
+    views = views_of(trainer, games=64)
+    others = views["seat"] > 0
+    changed = {name: view.clone() for name, view in views.items()}
+    for view in changed.values():
+        if view.is_floating_point():  # not seats, games, and what is legal
+            view[others] = torch.randn_like(view[others])
+    policy = trainer.policy()
+    part, differs = trainer.game.spec.action[0].name, False
+    for _ in range(3):
+        for net in nets_in(policy):
+            disturb(net)  # untrained nets hardly care what they see
+        first, second = (acted(policy, seen, steps=4)[part][~others] for seen in (views, changed))
+        differs |= bool((first != second).any())
+    assert differs == (recipe.team.scheme_of(kind.settings).communication != "none")
+
+
+def test_silenced_nobody_tells_anything(kind: Kind) -> None:
+    recipe = find(kind.name)
+    if kind.variant or recipe.team is None or not recipe.team.silent:
+        pytest.skip("nobody tells anything anyway")
+    setup = Setup(kind.name, settings_to_json(kind.settings), None, "cpu")
+    settings = settings_from_json(recipe.settings, patched(setup, recipe.team.silent).settings)
+    assert recipe.team.scheme_of(settings).communication == "none"
+    talking, silent = (iterate(each, 1) for each in (kind(), recipe.build(settings, 0, "cpu")))
+    told, nothing = exchange_of(talking), exchange_of(silent)
+    assert told is not None
+    assert nothing is not None
+    assert min(told.messages, told.bytes) > max(nothing.messages, nothing.bytes) == 0
+
+
+def nets_in(holder: Any) -> Iterator[nn.Module]:
+    """The nets by which a policy plays."""
+    for value in vars(holder).values():
+        if isinstance(value, nn.Module):
+            yield value
+        elif hasattr(value, "act"):
+            yield from nets_in(value)
+
+
+@torch.no_grad()
+def disturb(net: nn.Module) -> None:
+    for parameter in net.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
+
+
+def acted(policy: Policy, views: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
+    """The last of a few actions, always from the same views."""
+    memory, generator = policy.start(len(views["seat"])), torch.Generator().manual_seed(3)
+    for _ in range(steps):
+        action, memory = policy.act(views, memory, generator)
+    return action
+
+
+def views_of(trainer: Trainer, games: int = 16) -> dict[str, Tensor]:
     """What a few rows in the middle of play see."""
-    game = trainer.game.again(16)
+    game = trainer.game.again(games)
     for _ in range(3):
         game.step(game.bot("random"))
         game.reset(game.ended | game.cut)

@@ -25,8 +25,8 @@ import torch
 from numba.core.registry import cpu_target
 
 from velodrome.learn.evaluate import evaluate
-from velodrome.learn.players import Player, rival_of
-from velodrome.learn.trainer import Counts, Trainer
+from velodrome.learn.players import Player, rival_of, seated
+from velodrome.learn.trainer import Counts, Trainer, exchange_of
 from velodrome.meter.clock import Clock
 from velodrome.meter.memory import peak_memory_mb
 from velodrome.mistake import Mistake
@@ -89,6 +89,25 @@ class Side:
             device=self.device,
         ).to_json()  # fmt: skip
 
+    def decide(self, times: int) -> dict[str, Any]:
+        """How long each of so many decisions takes, of all agents in as many games as are trained on."""
+        game = self.trainer.game.again(self.trainer.game.games)
+        player, seconds = seated(self.trainer, game, device=self.device), []
+        for _ in range(times + 1):
+            began = time.perf_counter()
+            action = player.decide(game.acting)
+            seconds.append(time.perf_counter() - began)
+            game.step(action)
+            over = game.ended | game.cut
+            game.reset(over)
+            player.begin(over)
+        return {"seconds": seconds[1:]}
+
+    def exchange(self) -> dict[str, Any]:
+        """What agents told each other in the last iteration, if the trainer can say."""
+        told = exchange_of(self.trainer)
+        return {"exchange": None if told is None else asdict(told)}
+
     def ending(self) -> dict[str, Any]:
         """What a side has come to: a hash of all weights, and the most memory that it held."""
         return {"weights": digest(weights_of(self.trainer.nets)), "memory_mb": peak_memory_mb()}
@@ -104,6 +123,8 @@ class Side:
             "iterate": self.iterate,
             "train": self.train,
             "score": self.score,
+            "decide": self.decide,
+            "exchange": self.exchange,
             "ending": self.ending,
             "evidence": self.evidence,
         }
