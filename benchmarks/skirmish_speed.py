@@ -10,9 +10,8 @@ A step is eight game loops on both sides. Ours has shields, healing, splash and 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -20,7 +19,7 @@ from common import Disturbance, keep
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
-from contest import Contestant, race, seated, try_layouts  # noqa: E402
+from contest import Contest, Contestant, contest, on_cores  # noqa: E402
 from make import python_of  # noqa: E402
 from turns import Record  # noqa: E402
 
@@ -41,18 +40,17 @@ def contestants(name: str, steps: int) -> list[Contestant]:
     ]
 
 
-def figure(name: str, wanted: float, turns: dict[str, list[Record]], best: dict[str, Record]) -> Record:
+def figure(name: str, wanted: float, found: Contest) -> Record:
     """One row: both rates, and how many times theirs ours is."""
-    seconds = {side: [turn["seconds"] for turn in taken] for side, taken in turns.items()}
-    ratio = median_ratio(seconds["Velodrome"], seconds["JaxMARL"], paired=True)
-    rates = {side: MAPS[name][0] / median(taken) for side, taken in seconds.items()}
+    ratio = median_ratio(found.seconds("Velodrome"), found.seconds("JaxMARL"), paired=True)
+    rates = {side: MAPS[name][0] / median(found.seconds(side)) for side in found.turns}
     return {
         "map": name,
         "steps_per_s": rates["Velodrome"],
-        "games": best["Velodrome"]["games"],
+        "games": found.best("Velodrome")["games"],
         "peer": "JaxMARL",
         "peer_per_s": rates["JaxMARL"],
-        "peer_games": best["JaxMARL"]["games"],
+        "peer_games": found.best("JaxMARL")["games"],
         "ratio": ratio.ratio,
         "interval": list(ratio.interval),
         "wanted_ratio": wanted,
@@ -64,19 +62,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tries", type=int, default=2)
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):  # of one side the threads can be told, the other takes what cores there are
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    on_cores(THREADS)
     others, figures, kept = Disturbance(), [], {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, (steps, wanted) in MAPS.items():
-            both = contestants(name, steps)
-            tried = {each.name: try_layouts(each, options.tries, Path(folder)) for each in both}
-            best = {side: found[0]["layout"] for side, found in tried.items()}
-            with seated(both, best, Path(folder)) as sides:
-                about = {side: process.about for side, process in sides.items()}
-                turns = race(sides, options.rounds)
-            figures.append(figure(name, wanted, turns, best))
-            kept[name] = {"about": about, "layouts": tried, "turns": turns}
+    for name, (steps, wanted) in MAPS.items():
+        found = contest(contestants(name, steps), options.tries, options.rounds)
+        figures.append(figure(name, wanted, found))
+        kept[name] = asdict(found)
     keep("skirmish_speed", figures, maps=kept, threads=THREADS, taken_by_others=others.share())
 
 

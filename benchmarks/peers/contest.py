@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,15 +41,50 @@ def seated(all_sides: list[Contestant], best: dict[str, Record], folder: Path) -
 
 
 def try_layouts(contestant: Contestant, tries: int, folder: Path) -> list[Record]:
-    """The layouts with their seconds, the fastest first."""
+    """The layouts, the fastest first, with their seconds: of a step where turns are told in steps, else of a turn."""
     tried = []
     for layout in contestant.layouts:
         with contestant.seated(layout, folder) as side:
             side.turn()
-            seconds = min(side.turn()["seconds"] for _ in range(tries))
+            turns = [side.turn() for _ in range(tries)]
+        seconds = min(turn["seconds"] / turn.get("steps", 1) for turn in turns)
         tried.append({"layout": layout, "seconds": seconds})
-        print(f"{contestant.name}: {layout} {seconds:.2f} s", flush=True)
+        print(f"{contestant.name}: {layout} {seconds:.3g} s", flush=True)
     return sorted(tried, key=lambda each: float(each["seconds"]))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """How a contest went."""
+
+    about: dict[str, Record]
+    layouts: dict[str, list[Record]]
+    turns: dict[str, list[Record]]
+
+    def best(self, name: str) -> Record:
+        """The layout that a side has chosen."""
+        layout: Record = self.layouts[name][0]["layout"]
+        return layout
+
+    def seconds(self, name: str) -> list[float]:
+        """Of each of its turns."""
+        return [float(turn["seconds"]) for turn in self.turns[name]]
+
+
+def contest(all_sides: list[Contestant], tries: int, rounds: int) -> Contest:
+    """Let each side choose its layout, then let them take turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        tried = {each.name: try_layouts(each, tries, Path(folder)) for each in all_sides}
+        best = {name: found[0]["layout"] for name, found in tried.items()}
+        with seated(all_sides, best, Path(folder)) as sides:
+            about = {name: side.about for name, side in sides.items()}
+            return Contest(about, tried, race(sides, rounds))
+
+
+def on_cores(n: int) -> None:
+    """Let this process, and the sides that it starts, have so many cores: not every side can be told its threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n])
 
 
 def race(sides: dict[str, Side], rounds: int) -> dict[str, list[Record]]:

@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PEERS = ("rllib", "sb3", "pufferlib", "torchrl", "jaxmarl")
+PEERS = ("rllib", "sb3", "pufferlib", "torchrl", "jaxmarl", "vmas", "benchmarl")
 
 
 def python_of(peer: str) -> Path:

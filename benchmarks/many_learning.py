@@ -1,0 +1,147 @@
+"""What teams learn: how well, with how little communication, and under which scheme.
+
+    python benchmarks/many_learning.py skill      results/many_learning.json
+    python benchmarks/many_learning.py less       results/talking_less.json
+    python benchmarks/many_learning.py schemes    results/schemes.json
+
+Three seeds each, two at once and a thread each, for as long as a task has. Scores are over games that nobody has
+trained on, beside those of the game's bots. Interrupted, it goes on; without a part, all are done in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import Lines, keep, velodrome
+from velodrome.meter.statistics import mean
+from velodrome.runs.run import Run
+
+SEEDS = 3
+RUNS = Path("runs/many")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt, for how long, and how good is good enough."""
+
+    command: tuple[str, ...]
+    wanted: float
+    seconds: int = 300
+    games: int = 500
+    """Over which a player is scored, with itself in every seat."""
+    role: str | None = None
+    """Whose score is meant, where seats have roles."""
+
+
+TASKS = {
+    "spread": Task(("spread-maddpg",), -400, 600),
+    "tag, predators": Task(("tag-maddpg",), 60, 600, role="0"),
+    "navigation": Task(("navigation-tom2c",), -5.3),
+    "coverage": Task(("coverage-tom2c",), 0.75, 900),
+    "platoon, catch-up": Task(("platoon-neurcomm",), -57, games=50),
+    "platoon, slow-down": Task(("platoon-neurcomm", "--scenario", "slow-down"), -478, games=50),
+    "3m, VDN": Task(("skirmish-vdn",), 0.9),
+    "3m, QMIX": Task(("skirmish-qmix",), 0.9),
+    "3m, COMA": Task(("skirmish-coma",), 0.8),
+    "8m, VDN": Task(("skirmish-vdn", "--map", "8m"), 0.9),
+    "8m, QMIX": Task(("skirmish-qmix", "--map", "8m"), 0.9),
+}
+
+
+CATCH_UP = ("platoon-neurcomm",)
+NAVIGATION = ("navigation-tom2c",)
+LESS = {
+    "platoon, all told": Task(CATCH_UP, -57, games=50),
+    **{
+        f"platoon, {lost:.0%} lost": Task((*CATCH_UP, "--channel.lost", str(lost)), -57, games=50)
+        for lost in (0.5, 0.9)
+    },
+    **{
+        f"platoon, numbers of {bits} bits": Task((*CATCH_UP, "--channel.bits", str(bits)), -57, games=50)
+        for bits in (4, 1)
+    },
+    "platoon, no hidden states": Task((*CATCH_UP, "--method", "fprint"), -57, games=50),
+    "platoon, only sights": Task((*CATCH_UP, "--method", "ia2c"), -57, games=50),
+    "platoon, nothing": Task((*CATCH_UP, "--method", "ia2c", "--no-hears"), -57, games=50),
+    "navigation, all told": Task(NAVIGATION, -5.3),
+    "navigation, told less": Task((*NAVIGATION, "--reduce-after", "3000"), -5.3),
+    "navigation, half lost": Task((*NAVIGATION, "--minds.channel.lost", "0.5"), -5.3),
+    "navigation, numbers of 2 bits": Task((*NAVIGATION, "--minds.channel.bits", "2"), -5.3),
+    "navigation, nothing": Task((*NAVIGATION, "--minds.graph", "none"), -5.3),
+}
+"""How far communication can be cut."""
+SCHEMES = {
+    "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400),
+    "spread, QMIX (centralised)": Task(("spread-qmix",), -400),
+    "spread, IPPO (decentralised)": Task(("spread-ippo", "--convention", "openai", "--lanes", "1"), -400),
+    "3m, MAPPO (centralised)": Task(("skirmish-mappo", "--lanes", "1"), 0.9, 120),
+    "3m, QMIX (centralised)": Task(("skirmish-qmix",), 0.9, 120),
+    "3m, COMA (centralised)": Task(("skirmish-coma",), 0.9, 120),
+}
+"""Centralised and decentralised training for as long."""
+PARTS = {"skill": ("many_learning", TASKS), "less": ("talking_less", LESS), "schemes": ("schemes", SCHEMES)}
+
+
+def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
+    """One seed of one task."""
+    run = RUNS / record / f"{name.replace(',', '').replace(' ', '-').replace('%', '')}-{seed}"
+    shutil.rmtree(run, ignore_errors=True)
+    one_core = ("--threads", "1", "--seconds", str(task.seconds))
+    found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), *one_core)
+    score = velodrome("evaluate", str(run), "--episodes", str(task.games), "--seed", "1000", "--against", "nobody")
+    meant = {
+        bot: one["score"] if task.role is None else one["by_role"][task.role]
+        for bot, one in {"": score, **score["baselines"]}.items()
+    }
+    return {
+        "task": name, "seed": seed, "scheme": Run(run).read_config().scheme,
+        "seconds": found["seconds"], "game_steps": found["game_steps"],
+        "score": meant.pop(""), "stderr": score["stderr"], "by_role": score["by_role"], "bots": meant,
+    }  # fmt: skip
+
+
+def together(rows: Sequence[dict[str, Any]], name: str, task: Task) -> dict[str, Any]:
+    """The seeds of a task as mean and interval, beside the bots."""
+    own = [row for row in rows if row["task"] == name]
+    found = mean([row["score"] for row in own])
+    bots = ", ".join(f"{bot} {score:.3g}" for bot, score in own[0]["bots"].items())
+    line = {"task": name, "learning": own[0]["scheme"], "score": found.mean, "interval": list(found.interval)}
+    return line | {"wanted": task.wanted, "seconds": task.seconds, "bots": bots, "seeds": found.n}
+
+
+def all_learnt(record: str, tasks: Mapping[str, Task]) -> None:
+    """Every seed of every task."""
+    lines = Lines(record)
+    jobs = [
+        (record, name, task, seed)
+        for name, task in tasks.items()
+        for seed in range(SEEDS)
+        if not lines.has(task=name, seed=seed)
+    ]
+    pool = ThreadPoolExecutor(2)
+    try:
+        for done in as_completed([pool.submit(learnt, *job) for job in jobs]):
+            lines.add(done.result())
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    keep(record, lines.rows, together=[together(lines.rows, *each) for each in tasks.items()])
+    lines.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS)
+    part = parser.parse_args().part
+    for name in [part] if part else PARTS:
+        all_learnt(*PARTS[name])
+
+
+if __name__ == "__main__":
+    main()
