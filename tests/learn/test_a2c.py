@@ -235,25 +235,6 @@ def test_the_loss_is_that_of_the_spec_by_hand() -> None:
     assert float(loss) == pytest.approx(total, rel=1e-4)
 
 
-def test_values_are_learnt_in_units_of_their_returns() -> None:
-    at = trainer(units=0.5, reach=0.0, reward_scale=3.0)
-    at.table.play(Clock())
-    played = at.table.played
-    outputs = at.net.unroll(played, Spans(Clock(), "learn", "forward"))
-    at._loss(outputs, played)
-    first, _ = returns(played, outputs["value"].detach(), 3 * played.reward, 0.99)
-    flat = first.flatten(0, 1)
-    torch.testing.assert_close(at.moments.mean, flat.mean(0))
-    torch.testing.assert_close(at.moments.spread, flat.std(0, correction=0))
-    mean, spread, before = at.moments.mean.clone(), at.moments.spread.clone(), float(at.moments.count)
-    _, metrics = at._loss(outputs, played)
-    then, _ = returns(played, mean + spread * outputs["value"].detach(), 3 * played.reward, 0.99)
-    assert float(at.moments.count) == before / 2 + len(flat)
-    torch.testing.assert_close(at.moments.mean, (mean / 2 + then.flatten(0, 1).mean(0)) / 1.5)
-    error = (then - at.moments.mean) / at.moments.spread - outputs["value"][:-1].detach()
-    assert metrics["value_loss"] == pytest.approx(float(error.square().mean()), rel=1e-4)
-
-
 def test_large_rewards_may_count_less() -> None:
     losses = {}
     for power, scale in ((1.0, 0.1), (0.5, 0.1)):

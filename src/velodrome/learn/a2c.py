@@ -20,7 +20,6 @@ from velodrome.learn.step import fallen, step
 from velodrome.learn.team import Spans, Table, TeamPolicy, returns
 from velodrome.learn.trainer import NUMBER_BYTES, Exchange, Progress
 from velodrome.meter.clock import Clock
-from velodrome.nets.moments import Moments
 from velodrome.nets.team import PERFECT, Channel, Outputs, Played, TeamNet, Timing
 
 
@@ -41,9 +40,6 @@ class A2c:
     """Published: 1 / 5000 where reach is 1 and messages are sent, else 1 / 800."""
     reward_power: float = 1.0
     """The size of each agent's reward is taken to this power first; below 1, large ones count less than they are."""
-    units: float = 0.0
-    """Values are learnt in standard deviations from the mean of each agent's returns; of those moments an iteration
-    keeps this part. 0: as they are, as published."""
     normalise: bool = False
     """Advantages in units of their standard deviation, for each agent; published without."""
     entropy: float = 0.05
@@ -120,8 +116,6 @@ class TeamA2c:
             game, net, settings.rows, torch.Generator(device).manual_seed(seed), device, apart=settings.apart
         )
         self.optimizer = self._optimizer_of(list(net.parameters()))
-        self.moments = Moments(game.spec.seats).to(device)
-        """Of the returns, which values are learnt in units of."""
         self.iteration = 0
 
     def _optimizer_of(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -160,17 +154,12 @@ class TeamA2c:
         settings, value = self.settings, outputs["value"]
         own = played.reward.sign() * played.reward.abs() ** settings.reward_power
         reward = (own @ self.counts) * settings.reward_scale
-        expected = self.moments.mean + self.moments.spread * value.detach()
-        worth, advantage = returns(played, expected, reward, settings.discount, settings.trace)
+        worth, advantage = returns(played, value.detach(), reward, settings.discount, settings.trace)
         decides = ~played.looks[:-1]
-        if settings.units:
-            self.moments.count.mul_(settings.units)
-            self.moments.take(self.moments.sums(worth[decides]))
         weight = decides.unsqueeze(-1) / decides.sum()
         if settings.normalise:
             advantage = normalised(advantage, weight)
         log_prob, entropy = self._scored(outputs[self.part][:-1], played.action[self.part])
-        worth = (worth - self.moments.mean) / self.moments.spread
         error = (weight * (worth - value[:-1]).square()).sum()
         spread = (weight * entropy).sum()
         entropy_weight = fallen(settings.entropy, self.iteration, settings.entropy_halves)
@@ -202,7 +191,6 @@ class TeamA2c:
             "iteration": self.iteration,
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "optimizer": self.optimizer.state_dict(),
-            "moments": self.moments.state_dict(),
             "table": self.table.state(),
         }
 
@@ -212,7 +200,6 @@ class TeamA2c:
         for name, net in self.nets.items():
             net.load_state_dict(state["nets"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.moments.load_state_dict(state["moments"])
         self.table.load(state["table"])
 
 
