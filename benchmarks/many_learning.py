@@ -102,7 +102,8 @@ def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
     return {
         "task": name, "seed": seed, "scheme": Run(run).read_config().scheme,
         "seconds": found["seconds"], "game_steps": found["game_steps"],
-        "score": meant.pop(""), "stderr": score["stderr"], "by_role": score["by_role"], "bots": meant,
+        "score": meant.pop(""), "stderr": score["stderr"], "by_role": score["by_role"],
+        "cut": score["cut"], "bots": meant,
     }  # fmt: skip
 
 
@@ -112,6 +113,7 @@ def together(rows: Sequence[dict[str, Any]], name: str, task: Task) -> dict[str,
     found = mean([row["score"] for row in own])
     bots = ", ".join(f"{bot} {score:.3g}" for bot, score in own[0]["bots"].items())
     line = {"task": name, "learning": own[0]["scheme"], "score": found.mean, "interval": list(found.interval)}
+    line["cut"] = sum(row["cut"] for row in own) / len(own)
     return line | {"wanted": task.wanted, "seconds": task.seconds, "bots": bots, "seeds": found.n}
 
 

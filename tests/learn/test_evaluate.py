@@ -13,6 +13,7 @@ from torch import Tensor
 
 import velodrome.learn.evaluate
 from toys import SEATS, Meadow, Recalling, RecallingPolicy
+from velodrome.games import make
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.evaluate import evaluate
@@ -120,6 +121,19 @@ def test_a_trainer_plays_as_it_stands() -> None:
         assert evaluate(trainer, trainer.game, "random", greedy=greedy, **options) == evaluate(
             policy, trainer.game, "random", **options
         )
+
+
+def test_the_part_that_a_limit_cut_off_is_told() -> None:
+    careful = evaluate("steady", "platoon", episodes=20)
+    assert careful.cut == 1.0
+    assert careful.score > -1000
+    game = make("platoon", 20, 0)
+    ended = np.zeros(20, np.bool_)
+    for _ in range(game.spec.longest):
+        game.step(game.bot("random"))
+        ended |= game.ended
+    assert ended.any()
+    assert evaluate("random", "platoon", episodes=20).cut == (~ended).mean()
 
 
 def test_refusals_name_the_mistake() -> None:

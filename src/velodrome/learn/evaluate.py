@@ -47,6 +47,8 @@ class Evaluation:
     """Of the hero."""
     mean_return: float
     """What the hero's seats earned in a game, on average."""
+    cut: float
+    """The part of the games that a time limit cut off; the others were over by their rules."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
@@ -115,6 +117,7 @@ class _Played:
     outcome: Array
     earned: Array
     hero: Array
+    cut: Array
     game_steps: int
     decisions: int
 
@@ -125,7 +128,7 @@ def _play(game: Game, players: list[Seated], record: Recorder | None) -> _Played
     if len(players) > 1:
         hero = (game.first + np.arange(game.games))[:, None] % game.spec.seats == np.arange(game.spec.seats)
     outcome, earned = np.zeros(hero.shape), np.zeros(hero.shape)
-    live = np.ones(game.games, np.bool_)
+    live, cut = np.ones(game.games, np.bool_), np.zeros(game.games, np.bool_)
     steps = decisions = 0
     for _ in range(game.spec.longest):
         if not live.any():
@@ -145,11 +148,12 @@ def _play(game: Game, players: list[Seated], record: Recorder | None) -> _Played
         if record is not None:
             record.after(game, live, over)
         outcome[over] = game.outcome[over]
+        cut |= over & ~game.ended
         earned += game.rewards * live[:, None]
         live = live & ~over
     if live.any():
         raise RuntimeError(f"{game.spec.name}: a game is not over after the {game.spec.longest} steps that it declares")
-    return _Played(outcome, earned, hero, steps, decisions)
+    return _Played(outcome, earned, hero, cut, steps, decisions)
 
 
 def _wide(mask: Array, like: Array) -> Array:
@@ -176,6 +180,7 @@ def _summary(spec: Spec, blocks: list[_Played], episodes: int, duplicate: int) -
         duplicate=duplicate,
         by_role=by_role,
         mean_return=float(earned.mean()),
+        cut=float(np.concatenate([b.cut for b in blocks]).mean()),
         game_steps=sum(b.game_steps for b in blocks),
         decisions=sum(b.decisions for b in blocks),
     )
