@@ -26,7 +26,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"observation": "openspiel-history", "forced": "played", "hearts_must_be_broken": False},
     ],
     "navigation": [{}, {"agents": 7, "state": True}],
-    "platoon": [{}, {"scenario": "slow-down", "vehicles": 3, "warn": False}],
+    "platoon": [{}, {"scenario": "slow-down", "vehicles": 3, "warn": False}, {"hold": 20}],
     "skirmish": [
         {},
         {"map": "MMM", "observation": "madt", "state": True},

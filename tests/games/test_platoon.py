@@ -105,3 +105,22 @@ def test_scripted_players_score_as_in_the_original(
     found, stderr = game.outcome[:, 0].mean(), game.outcome[:, 0].std() / np.sqrt(50)  # the anchor is of 50 games
     assert abs(found - anchor) < 3 * stderr + slack
     assert abs(crashed.mean() - crashes) < 0.12
+
+
+def test_a_decision_may_be_good_for_several_steps() -> None:
+    kind: dict[str, Any] = {"scenario": "slow-down", "vehicles": 4}
+    held, each = make("platoon", 30, 3, hold=5, **kind), make("platoon", 30, 3, **kind)
+    assert held.spec.longest == each.spec.longest / 5
+    for _ in range(held.spec.longest):
+        action, earned = held.bot("random"), np.zeros((30, 4))
+        held.step(action)
+        for _ in range(5):
+            each.step(action)
+            earned += each.rewards
+        np.testing.assert_allclose(held.rewards, earned / 5, rtol=1e-5)
+        for name in ("gap", "speed", "time", "over"):
+            np.testing.assert_array_equal(held.records[name], each.records[name])
+    assert held.ended.any()
+    np.testing.assert_array_equal(held.outcome, each.outcome)
+    with pytest.raises(ValueError, match="hold=7; it takes a divisor of 60"):
+        make("platoon", 1, 0, hold=7)

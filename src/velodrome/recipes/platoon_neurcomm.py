@@ -32,8 +32,11 @@ class Settings:
     all do)."""
     warn: bool = True
     """Whether gaps that are too small cost something while learning."""
-    games: int = 32
-    """Played side by side."""
+    hold: int = 5
+    """Steps of a tenth of a second for which a decision is good (published: 1). What a vehicle does shows in its gap
+    only after seconds, and drawn anew in every step it does a bit of everything."""
+    games: int = 64
+    """Played side by side (published: 1)."""
     width: int = 64
     """Of each vehicle's layers."""
     form: Literal["stacked", "plain"] = "stacked"
@@ -57,8 +60,9 @@ def platoon_neurcomm(settings: Settings, seed: int, device: str) -> TeamA2c:
     """Build the trainer."""
     torch.manual_seed(seed)
     game = make(
-        "platoon", settings.games, seed, scenario=settings.scenario, vehicles=settings.vehicles, warn=settings.warn
-    )
+        "platoon", settings.games, seed, scenario=settings.scenario, vehicles=settings.vehicles, warn=settings.warn,
+        hold=settings.hold,
+    )  # fmt: skip
     in_line, seen = line(settings.vehicles), game.spec.views["seen"].shape[0]
     neighbours = in_line if settings.hears else [[] for _ in in_line]
     if settings.form == "plain" and settings.channel != PERFECT:

@@ -9,6 +9,7 @@ import numpy as np
 from velodrome.games.game import Array, Choice, Game, Score, Spec, View
 from velodrome.games.kernel import below, draw, kernel, seed_states
 from velodrome.games.platoon.rules import (
+    BLOCK,
     CUT,
     ENDED,
     HEED,
@@ -25,9 +26,10 @@ SCENARIOS = ("catch-up", "slow-down")
 BOTS = ("random", "heedless", "mixed", "steady")
 """`steady` heeds gap and speed alike; `mixed` does so at both ends and heeds speed alone between."""
 SEEN = View(
-    (5,), low=-2, high=120, says="own speed, that of who is ahead, what the gap asks for, the gap, the force"
+    (5,), low=-30, high=120, says="own speed, that of who is ahead, what the gap asks for, the gap, the force"
 )  # fmt: skip
-"""A gap is largest behind a leader that goes on while everyone stands."""
+"""A gap is largest behind a leader that goes on while everyone stands; who is faster than can be is slowed down at
+once, and with force."""
 LUCK = 0x504C4154
 """Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
@@ -43,9 +45,9 @@ def deal(games, lo, hi, which, n, scenario, rewards, ended, cut):  # type: ignor
 
 
 @kernel
-def play(games, lo, hi, actions, n, warn, rewards, ended, cut, outcome):  # type: ignore[no-untyped-def]
-    """Play a step of every game that goes on. Returns the first that refused, or -1."""
-    refused = -1
+def play(games, lo, hi, actions, n, hold, warn, rewards, ended, cut, outcome):  # type: ignore[no-untyped-def]
+    """Play a decision of every game that goes on. Returns the first that refused, or -1."""
+    refused, earned = -1, np.zeros(MOST)
     for i in range(lo, hi):
         game, legal = games[i], True
         rewards[i, :] = 0
@@ -56,7 +58,10 @@ def play(games, lo, hi, actions, n, warn, rewards, ended, cut, outcome):  # type
         if not legal:
             refused = i if refused < 0 else refused
             continue
-        play_step(game, n, actions[i], warn, rewards[i])
+        for _ in range(hold):
+            play_step(game, n, actions[i], warn, earned)
+            for vehicle in range(n):
+                rewards[i, vehicle] += earned[vehicle] / hold
         ended[i], cut[i] = game.over == ENDED, game.over == CUT
         outcome[i, :] = game.returned / game.time
     return refused
@@ -86,6 +91,7 @@ class Platoon(Game):
     - `scenario`: "catch-up", where the first gap is wide, or "slow-down", where all are too fast and the leader brakes.
     - `vehicles`: 1 to 32.
     - `warn`: whether rewards take something off for gaps under 10 m. The score never does.
+    - `hold`: steps of a tenth of a second for which a decision is good; a reward is then the mean of theirs.
 
     The score is what all vehicles earn together in a step, in the mean over the game. A crash costs everyone 1,000 a
     step until a block of 60 steps is over, and with it the game.
@@ -103,17 +109,20 @@ class Platoon(Game):
         scenario: Literal["catch-up", "slow-down"] = "catch-up",
         vehicles: int = 8,
         warn: bool = True,
+        hold: int = 1,
     ):
         if scenario not in SCENARIOS:
             raise ValueError(f"platoon: scenario={scenario!r} is not one of {', '.join(SCENARIOS)}")
         if not 1 <= vehicles <= MOST:
             raise ValueError(f"platoon: vehicles={vehicles}; it takes from 1 to {MOST}")
-        self.scenario, self.warn = SCENARIOS.index(scenario), warn
+        if hold < 1 or BLOCK % hold:
+            raise ValueError(f"platoon: hold={hold}; it takes a divisor of {BLOCK}, such as 1, 5 or 10")
+        self.scenario, self.warn, self.hold = SCENARIOS.index(scenario), warn, hold
         spec = Spec(
             "platoon", vehicles, vehicles,
             {"seen": SEEN},
-            (Choice("heed", len(HEED)),), Score("mean reward of a step", "higher"), LONGEST, BOTS,
-            settings={"scenario": scenario, "vehicles": vehicles, "warn": warn}, together=True,
+            (Choice("heed", len(HEED)),), Score("mean reward of a step", "higher"), LONGEST // hold, BOTS,
+            settings={"scenario": scenario, "vehicles": vehicles, "warn": warn, "hold": hold}, together=True,
         )  # fmt: skip
         super().__init__(spec, games, seed, threads, first, duplicate)
 
@@ -129,10 +138,10 @@ class Platoon(Game):
         look(self.records, lo, hi, which, self.spec.seats, self.views["seen"])
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
-        """Play a step of every game."""
+        """Play a decision of every game."""
         refused = play(
-            self.records, lo, hi, action["heed"], self.spec.seats, self.warn, self.rewards, self.ended, self.cut,
-            self.outcome,
+            self.records, lo, hi, action["heed"], self.spec.seats, self.hold, self.warn, self.rewards, self.ended,
+            self.cut, self.outcome,
         )  # fmt: skip
         self.look(lo, hi)
         return int(refused)
