@@ -20,7 +20,7 @@ from velodrome.meter.clock import Clock
 from velodrome.mistake import Mistake
 from velodrome.runs.run import Config, Run
 
-SCORE = Evaluation(5.0, 0.4, "points", "lower", 10, 1, {}, 100, 50, -5.0)
+SCORE = Evaluation(5.0, 0.4, "points", "lower", 10, 1, {}, 100, 50, -5.0, 0.0)
 
 
 class Time:
