@@ -19,17 +19,19 @@ AGENTS = (2, 3, 4, 6, 8, 12, 16)
 AT = 8
 """The number of agents at which shares are told."""
 DOUBLED = (4, 16)
+PLATOON = ("platoon-neurcomm", "--hold", "1", "--a2c.rows", "60")
+"""Decisions and segments as published."""
 FORMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("ToM2C, coverage", "as published"): ("coverage-tom2c", "--minds.graph", "reference", "--minds.hidden", "288"),
     ("ToM2C, coverage", "factored"): ("coverage-tom2c", "--minds.hidden", "288"),
     ("ToM2C, coverage", "one shared graph (another algorithm)"): (
         "coverage-tom2c", "--minds.graph", "shared", "--minds.hidden", "288",
     ),
-    ("NeurComm, catch-up", "as published"): ("platoon-neurcomm", "--form", "plain", "--games", "1"),
-    ("NeurComm, catch-up", "stacked"): ("platoon-neurcomm", "--games", "1"),
-    ("NeurComm, catch-up", "stacked, 32 games"): ("platoon-neurcomm", "--games", "32"),
+    ("NeurComm, catch-up", "as published"): (*PLATOON, "--form", "plain", "--games", "1"),
+    ("NeurComm, catch-up", "stacked"): (*PLATOON, "--games", "1"),
+    ("NeurComm, catch-up", "stacked, 32 games"): (*PLATOON, "--games", "32"),
     **{
-        (f"{method}, catch-up", "stacked, 32 games"): ("platoon-neurcomm", "--method", method, "--games", "32")
+        (f"{method}, catch-up", "stacked, 32 games"): (*PLATOON, "--method", method, "--games", "32")
         for method in ("ia2c", "fprint", "consenet", "commnet", "dial")
     },
     ("MADDPG, spread", "stacked"): ("spread-maddpg",),

@@ -27,7 +27,7 @@ class Settings:
     """Whether vehicles know anything of those next to them; else each has but its own sight."""
     scenario: Literal["catch-up", "slow-down"] = "catch-up"
     vehicles: int = 8
-    behind: bool = False
+    behind: bool = True
     """Count for a vehicle what those behind it earn, and not what those ahead do, whom it cannot move (published: what
     all do)."""
     warn: bool = True
@@ -43,7 +43,13 @@ class Settings:
     """All vehicles' nets at once, or one by one, as it was published."""
     channel: Channel = Channel()
     """What becomes of messages on their way."""
-    a2c: A2c = A2c()
+    a2c: A2c = A2c(
+        rows=20, discount=0.95, trace=0.9, reach=0.5, reward_scale=3e-3, reward_power=0.5, normalise=True,
+        entropy=0.003, entropy_halves=200, value=1.0, descent="adam", rate=2e-3, rate_halves=300,
+    )  # fmt: skip
+    """If all that those behind earn counts in full, nobody gains anything by closing up: the gap is then the next
+    vehicle's, and all stay where they are. Of crashes only roots count, so that values are of the size of what is
+    to be told apart."""
 
 
 def _scheme(settings: Settings) -> Scheme:
