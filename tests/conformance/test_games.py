@@ -17,7 +17,7 @@ from velodrome.games.game import Array, Bits, Box, Choice, Game, IllegalAction, 
 from velodrome.games.transcript import transcript
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "coverage": [{}, {"sensors": 12, "targets": 3, "walkers": 0.8, "longest": 20}],
+    "coverage": [{}, {"sensors": 12, "targets": 3, "walkers": 0.8, "longest": 20, "axes": "world"}],
     "hearts": [
         {},
         {"dense": True, "forced": "played", "reward": "trick", "pass_direction": "cycle"},

@@ -8,9 +8,9 @@ from velodrome.games.coverage.rules import bearing, covered, turn, turned, visib
 from velodrome.games.game import Game
 
 
-def scene(sensors: int = 2, targets: int = 1) -> Game:
+def scene(sensors: int = 2, targets: int = 1, axes: str = "own") -> Game:
     """One sensor in the middle that looks east, the others far away, one obstacle far away."""
-    game = make("coverage", 1, 0, sensors=sensors, targets=targets)
+    game = make("coverage", 1, 0, sensors=sensors, targets=targets, axes=axes)
     record = game.records[0]
     record["x"][:sensors], record["y"][:sensors], record["heading"][:sensors] = [0, *[9000] * (sensors - 1)], 0, 0
     record["block_x"][: sensors - 1] = record["block_y"][: sensors - 1] = -9000
@@ -63,8 +63,9 @@ def test_a_sensor_turns_to_the_middle_of_what_it_tracks() -> None:
     assert game.rewards[0, 0] > -0.1
 
 
-def test_what_a_sensor_knows() -> None:
-    game = scene(sensors=2, targets=2)
+@pytest.mark.parametrize("axes", ["own", "world"])
+def test_what_a_sensor_knows(axes: str) -> None:
+    game = scene(sensors=2, targets=2, axes=axes)
     record = game.records[0]
     record["x"][:2], record["y"][:2], record["heading"][:2] = [0, 400], [0, -200], [30, 120]
     record["target_x"][:2], record["target_y"][:2] = [0, 5000], [-500, 0]
@@ -76,8 +77,15 @@ def test_what_a_sensor_knows() -> None:
     angle = np.degrees(np.arctan2(-300, -400)) - 120 + 360
     np.testing.assert_allclose(seen[1, 0], [0.5, 0, angle / 180, away / 2000], rtol=1e-6)
     np.testing.assert_allclose(others[0, 0], [0, 0, 1, 0], atol=1e-6)
-    np.testing.assert_allclose(others[0, 1], [0.2, -0.1, 0, 1], atol=1e-6)
-    np.testing.assert_allclose(others[1, 0], [-0.2, 0.1, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(others[0, 1, 2:], [0, 1], atol=1e-6)
+    np.testing.assert_allclose(others[1, 0, 2:], [0, -1], atol=1e-6)
+    places = others[[0, 1], [1, 0], :2]
+    if axes == "world":
+        np.testing.assert_allclose(places, [[0.2, -0.1], [-0.2, 0.1]], atol=1e-6)
+    else:  # as far away, and in the direction in which a target would be seen there
+        np.testing.assert_allclose(np.hypot(*places.T), np.hypot(0.2, 0.1), rtol=1e-6)
+        angles = np.degrees(np.arctan2(places[:, 1], places[:, 0]))
+        np.testing.assert_allclose(angles, [bearing(record, 0, 400, -200), bearing(record, 1, 0, 0)], rtol=1e-5)
 
 
 def test_a_team_that_covers_nothing_it_tracks_loses_a_little() -> None:

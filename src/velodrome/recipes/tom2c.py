@@ -7,6 +7,7 @@ computed in fewer steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -40,6 +41,8 @@ class CoverageSettings(Settings):
     targets: int = 5
     walkers: float = 0.3
     """The share of targets that walk by chance (published: .7 at first and .3 at last)."""
+    axes: Literal["own", "world"] = "own"
+    """Along which a sensor is told where the others stand (published: the world's)."""
     tom2c: Tom2c = Tom2c(discount=0.5, entropy=0.03)
     """What a sensor does now shows within a few decisions; looking ahead as far as published (.9, and .1 at first), a
     short training hears nothing but noise."""
@@ -73,7 +76,9 @@ def coverage_tom2c(settings: CoverageSettings, seed: int, device: str) -> Traine
     """Build the trainer."""
     torch.manual_seed(seed)
     agents, targets = settings.agents, settings.targets
-    game = make("coverage", settings.games, seed, sensors=agents, targets=targets, walkers=settings.walkers)
+    game = make(
+        "coverage", settings.games, seed, sensors=agents, targets=targets, walkers=settings.walkers, axes=settings.axes
+    )
     return _trainer(game, Sensors(agents, targets, settings.minds), settings, seed, device)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from velodrome.games.kernel import draw, kernel, rule, seed_states
 RANDOM, NONE, ALL, VISIBLE, NEAREST = range(5)
 BOTS = ("random", "none", "all", "visible", "nearest")
 """What each sensor tracks; `nearest`: of those that it knows, the one that it has to turn for least."""
+AXES = ("own", "world")
 LUCK = 0x434F5645
 """Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
@@ -61,13 +62,13 @@ def play(games, lo, hi, tracks, sensors, targets, longest, rewards, cut, outcome
 
 
 @kernel
-def look(games, lo, hi, which, sensors, targets, seen, others):  # type: ignore[no-untyped-def]
+def look(games, lo, hi, which, sensors, targets, from_here, seen, others):  # type: ignore[no-untyped-def]
     """Write what every sensor knows."""
     for i in range(lo, hi):
         if which[i]:
             for sensor in range(sensors):
                 see(games[i], sensors, targets, sensor, seen[i, sensor])
-                see_others(games[i], sensors, sensor, others[i, sensor])
+                see_others(games[i], sensors, sensor, from_here, others[i, sensor])
 
 
 @rule
@@ -102,6 +103,9 @@ class Coverage(Game):
     - `sensors`, `targets`: how many. The first ten sensors have places of their own; more stand on a ring around.
     - `walkers`: the share of targets that walk by chance; the others have goals.
     - `longest`: decisions of a game.
+    - `axes`: along which it is told where others stand: as one looks oneself ("own"), or as published the world's
+      ("world"). Targets are told as one looks, and where that is nobody knows: by the world's axes, no sensor can tell
+      what others look at.
 
     A sensor knows of every target that is near and not behind an obstacle, wherever it looks, but has in view only what
     it looks at, through obstacles, too. The score is the share of targets in view, in the mean.
@@ -120,6 +124,7 @@ class Coverage(Game):
         targets: int = 5,
         walkers: float = 0.3,
         longest: int = 100,
+        axes: Literal["own", "world"] = "own",
     ):
         if not 2 <= sensors <= MOST:
             raise ValueError(f"coverage: sensors={sensors}; it takes from 2 to {MOST}")
@@ -129,7 +134,9 @@ class Coverage(Game):
             raise ValueError(f"coverage: walkers={walkers:g} is a share, from 0 to 1")
         if longest < 1:
             raise ValueError(f"coverage: longest={longest}: a game has at least one decision")
-        self.targets, self.walkers = targets, walkers
+        if axes not in AXES:
+            raise ValueError(f"coverage: axes={axes!r} is not one of {', '.join(AXES)}")
+        self.targets, self.walkers, self.from_here = targets, walkers, axes == "own"
         views = {
             "seen": View(
                 (targets + sensors - 1, 4), low=-1, high=1, says="targets that are known, then obstacles that are near"
@@ -138,7 +145,10 @@ class Coverage(Game):
         }
         spec = Spec(
             "coverage", sensors, sensors, views, (Bits("track", targets),), Score("coverage", "higher"), longest, BOTS,
-            settings={"sensors": sensors, "targets": targets, "walkers": walkers, "longest": longest}, together=True,
+            settings={
+                "sensors": sensors, "targets": targets, "walkers": walkers, "longest": longest, "axes": axes,
+            },
+            together=True,
         )  # fmt: skip
         super().__init__(spec, games, seed, threads, first, duplicate)
 
@@ -152,7 +162,7 @@ class Coverage(Game):
         """Put everything in place where marked."""
         sizes = (self.spec.seats, self.targets)
         deal(self.records, lo, hi, which, *sizes, self.walkers, self.rewards, self.ended, self.cut)
-        look(self.records, lo, hi, which, *sizes, self.views["seen"], self.views["others"])
+        look(self.records, lo, hi, which, *sizes, self.from_here, self.views["seen"], self.views["others"])
 
     def play(self, lo: int, hi: int, action: dict[str, Array]) -> int:
         """Play a decision of every game."""
@@ -166,7 +176,7 @@ class Coverage(Game):
     def look(self, lo: int, hi: int) -> None:
         """Write what every sensor knows."""
         sizes = (self.spec.seats, self.targets)
-        look(self.records, lo, hi, self.everyone, *sizes, self.views["seen"], self.views["others"])
+        look(self.records, lo, hi, self.everyone, *sizes, self.from_here, self.views["seen"], self.views["others"])
 
     def advise(self, name: str, lo: int, hi: int, action: dict[str, Array]) -> None:
         """Ask a bot."""

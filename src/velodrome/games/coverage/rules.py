@@ -332,9 +332,13 @@ def see(game, sensors, targets, sensor, out):  # type: ignore[no-untyped-def]
 
 
 @rule
-def see_others(game, sensors, sensor, out):  # type: ignore[no-untyped-def]
-    """Where the others stand, and how much farther round they look."""
+def see_others(game, sensors, sensor, from_here, out):  # type: ignore[no-untyped-def]
+    """Where the others stand, along the axes of the world or from where the sensor looks, and how much farther round
+    they look."""
+    look = math.radians(game.heading[sensor]) if from_here else 0.0
+    ahead_x, ahead_y = math.cos(look), math.sin(look)
     for i in range(sensors):
         angle = math.radians(game.heading[i] - game.heading[sensor])
-        out[i, 0], out[i, 1] = (game.x[i] - game.x[sensor]) / 2000, (game.y[i] - game.y[sensor]) / 2000
+        dx, dy = (game.x[i] - game.x[sensor]) / 2000, (game.y[i] - game.y[sensor]) / 2000
+        out[i, 0], out[i, 1] = ahead_x * dx + ahead_y * dy, ahead_x * dy - ahead_y * dx
         out[i, 2], out[i, 3] = math.cos(angle), math.sin(angle)
