@@ -23,6 +23,8 @@ from velodrome.meter.statistics import mean
 from velodrome.runs.run import Run
 
 SEEDS = 3
+GAMES = 500
+"""Over which a player is scored, with itself in every seat."""
 RUNS = Path("runs/many")
 
 
@@ -33,10 +35,10 @@ class Task:
     command: tuple[str, ...]
     wanted: float
     seconds: int = 300
-    games: int = 500
-    """Over which a player is scored, with itself in every seat."""
     role: str | None = None
     """Whose score is meant, where seats have roles."""
+    drawn: bool = False
+    """Players draw what they do, as they have learnt to; else they take what is likeliest."""
 
 
 TASKS = {
@@ -44,8 +46,8 @@ TASKS = {
     "tag, predators": Task(("tag-maddpg",), 60, 600, role="0"),
     "navigation": Task(("navigation-tom2c",), -5.3),
     "coverage": Task(("coverage-tom2c",), 0.75, 900),
-    "platoon, catch-up": Task(("platoon-neurcomm",), -57, games=50),
-    "platoon, slow-down": Task(("platoon-neurcomm", "--scenario", "slow-down"), -478, games=50),
+    "platoon, catch-up": Task(("platoon-neurcomm",), -57, drawn=True),
+    "platoon, slow-down": Task(("platoon-neurcomm", "--scenario", "slow-down"), -478, drawn=True),
     "3m, VDN": Task(("skirmish-vdn",), 0.9),
     "3m, QMIX": Task(("skirmish-qmix",), 0.9),
     "3m, COMA": Task(("skirmish-coma",), 0.8),
@@ -57,18 +59,18 @@ TASKS = {
 CATCH_UP = ("platoon-neurcomm",)
 NAVIGATION = ("navigation-tom2c",)
 LESS = {
-    "platoon, all told": Task(CATCH_UP, -57, games=50),
+    "platoon, all told": Task(CATCH_UP, -57, drawn=True),
     **{
-        f"platoon, {lost:.0%} lost": Task((*CATCH_UP, "--channel.lost", str(lost)), -57, games=50)
+        f"platoon, {lost:.0%} lost": Task((*CATCH_UP, "--channel.lost", str(lost)), -57, drawn=True)
         for lost in (0.5, 0.9)
     },
     **{
-        f"platoon, numbers of {bits} bits": Task((*CATCH_UP, "--channel.bits", str(bits)), -57, games=50)
+        f"platoon, numbers of {bits} bits": Task((*CATCH_UP, "--channel.bits", str(bits)), -57, drawn=True)
         for bits in (4, 1)
     },
-    "platoon, no hidden states": Task((*CATCH_UP, "--method", "fprint"), -57, games=50),
-    "platoon, only sights": Task((*CATCH_UP, "--method", "ia2c"), -57, games=50),
-    "platoon, nothing": Task((*CATCH_UP, "--method", "ia2c", "--no-hears"), -57, games=50),
+    "platoon, no hidden states": Task((*CATCH_UP, "--method", "fprint"), -57, drawn=True),
+    "platoon, only sights": Task((*CATCH_UP, "--method", "ia2c"), -57, drawn=True),
+    "platoon, nothing": Task((*CATCH_UP, "--method", "ia2c", "--no-hears"), -57, drawn=True),
     "navigation, all told": Task(NAVIGATION, -5.3),
     "navigation, told less": Task((*NAVIGATION, "--reduce-after", "3000"), -5.3),
     "navigation, half lost": Task((*NAVIGATION, "--minds.channel.lost", "0.5"), -5.3),
@@ -94,7 +96,8 @@ def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
     shutil.rmtree(run, ignore_errors=True)
     one_core = ("--threads", "1", "--seconds", str(task.seconds))
     found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), *one_core)
-    score = velodrome("evaluate", str(run), "--episodes", str(task.games), "--seed", "1000", "--against", "nobody")
+    drawn = ("--sample",) if task.drawn else ()
+    score = velodrome("evaluate", str(run), "--episodes", str(GAMES), "--seed", "1000", "--against", "nobody", *drawn)
     meant = {
         bot: one["score"] if task.role is None else one["by_role"][task.role]
         for bot, one in {"": score, **score["baselines"]}.items()
