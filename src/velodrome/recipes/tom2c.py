@@ -43,7 +43,7 @@ class CoverageSettings(Settings):
     """The share of targets that walk by chance (published: .7 at first and .3 at last)."""
     axes: Literal["own", "world"] = "own"
     """Along which a sensor is told where the others stand (published: the world's)."""
-    tom2c: Tom2c = Tom2c(discount=0.5, entropy=0.03)
+    tom2c: Tom2c = Tom2c(discount=0.5, entropy=0.03, entropy_halves=300, rate_halves=600)
     """What a sensor does now shows within a few decisions; looking ahead as far as published (.9, and .1 at first), a
     short training hears nothing but noise."""
 
