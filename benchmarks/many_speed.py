@@ -35,7 +35,11 @@ AGENTS = {3: 2**19, 6: 2**18}
 """Game steps of a turn, by the number of agents; whole games for every side at every layout."""
 WANTED = {"JaxMARL": 10.0, "VMAS": 5.0}
 LONGEST = 25
-GAMES = {"Velodrome": (256, 1024, 4096), "JaxMARL": (256, 1024, 4096, 16384), "VMAS": (1024, 4096, 16384, 65536)}
+GAMES = {
+    "Velodrome": (1024, 4096, 16384, 65536),
+    "JaxMARL": (256, 1024, 4096, 16384),
+    "VMAS": (1024, 4096, 16384, 65536),
+}
 THREADS = 2
 SCRIPTS = {"Velodrome": "ours", "JaxMARL": "jaxmarl", "VMAS": "vmas"}
 STATED: dict[str, tuple[Mapping[str, Any], float]] = {

@@ -56,7 +56,7 @@ class Slot(Protocol):
 class ForeignGame(Game):
     """Games that somebody else's environments play."""
 
-    record: ClassVar[np.dtype[Any]] = np.dtype([("start", "u8"), ("luck", "u8"), ("steps", "i8"), ("over", "i1")])
+    record = np.dtype([("start", "u8"), ("luck", "u8"), ("steps", "i8"), ("over", "i1")])
     side_by_side: ClassVar[int] = 64
     resumes: ClassVar[bool] = False
 

@@ -159,7 +159,7 @@ class IllegalAction(ValueError):
 class Game:
     """Base of all games. See the module's text for the arrays and who rewrites them when."""
 
-    record: ClassVar[np.dtype[Any]]
+    record: np.dtype[Any]
     side_by_side: ClassVar[int] = 4096
     """As many games as are worth holding at once."""
     resumes: ClassVar[bool] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -111,7 +111,7 @@ class Coverage(Game):
     it looks at, through obstacles, too. The score is the share of targets in view, in the mean.
     """
 
-    record: ClassVar[np.dtype[Any]] = RECORD
+    record = RECORD
 
     def __init__(
         self,

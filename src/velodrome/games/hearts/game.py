@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Hearts(Game):
     steps. `reward` is minus the points: all at the end of the "deal", or after each "trick" as far as they are known.
     """
 
-    record: ClassVar[np.dtype[Any]] = RECORD
+    record = RECORD
 
     def __init__(
         self,

@@ -26,23 +26,31 @@ FELT = 40.0
 """So many margins apart, the force is less than what rounding leaves of any other."""
 RUNNING, CUT = range(2)
 
-RECORD = np.dtype(
-    [
-        ("x", np.float64, MOST),
-        ("y", np.float64, MOST),
-        ("vx", np.float64, MOST),
-        ("vy", np.float64, MOST),
-        ("mark_x", np.float64, MOST),
-        ("mark_y", np.float64, MOST),
-        ("returned", np.float64, MOST),  # what each agent has earned so far
-        ("time", np.int16),
-        ("over", np.int8),
-        # random states
-        ("starts", np.uint64),  # drawn on by places alone
-        ("luck", np.uint64),  # drawn on by bots
-    ],
-    align=True,
-)
+ROOMS = (4, 8, 16, MOST)
+"""For so many agents, and landmarks, there are records: small games lie close together. Rules are compiled for each."""
+
+
+def record_for(bodies: int) -> np.dtype[Any]:
+    """The smallest record with room for so many agents, and landmarks."""
+    room = next(room for room in ROOMS if bodies <= room)
+    return np.dtype(
+        [
+            ("x", np.float64, room),
+            ("y", np.float64, room),
+            ("vx", np.float64, room),
+            ("vy", np.float64, room),
+            ("mark_x", np.float64, room),
+            ("mark_y", np.float64, room),
+            ("returned", np.float64, room),  # what each agent has earned so far
+            ("time", np.int16),
+            ("over", np.int8),
+            # random states
+            ("starts", np.uint64),  # drawn on by places alone
+            ("luck", np.uint64),  # drawn on by bots
+        ],
+        align=True,
+    )
+
 
 WORLD = np.dtype(
     [

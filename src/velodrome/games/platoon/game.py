@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Platoon(Game):
     step until a block of 60 steps is over, and with it the game.
     """
 
-    record: ClassVar[np.dtype[Any]] = RECORD
+    record = RECORD
 
     def __init__(
         self,

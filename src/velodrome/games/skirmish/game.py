@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Skirmish(Game):
     Every agent gets the same reward: damage done, kills and victory, 20 in all where nothing of the enemy grows again.
     """
 
-    record: ClassVar[np.dtype[Any]] = RECORD
+    record = RECORD
 
     def __init__(
         self,
