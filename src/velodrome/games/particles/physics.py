@@ -106,15 +106,10 @@ def begin(game, world):  # type: ignore[no-untyped-def]
 
 
 @rule
-def apart(game, i, j):  # type: ignore[no-untyped-def]
-    """The distance of two agents."""
-    return math.sqrt((game.x[i] - game.x[j]) ** 2 + (game.y[i] - game.y[j]) ** 2)
-
-
-@rule
 def overlap(game, world, i, j):  # type: ignore[no-untyped-def]
     """Whether two agents are in each other."""
-    return apart(game, i, j) < world.radius[i] + world.radius[j]
+    dx, dy, touching = game.x[i] - game.x[j], game.y[i] - game.y[j], world.radius[i] + world.radius[j]
+    return dx * dx + dy * dy < touching * touching
 
 
 @rule

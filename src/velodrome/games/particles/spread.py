@@ -27,10 +27,11 @@ def earn(game, world, convention, rewards):  # type: ignore[no-untyped-def]
     n, uncovered = world.agents, left_uncovered(game, world)
     if convention == PETTINGZOO:
         for i in range(n):
-            hits = 0
-            for j in range(n):
-                hits += i != j and overlap(game, world, i, j)
-            rewards[i] = -0.5 * uncovered - 0.5 * hits
+            rewards[i] = -0.5 * uncovered
+            for j in range(i):
+                if overlap(game, world, i, j):
+                    rewards[i] -= 0.5
+                    rewards[j] -= 0.5
         return
     shared = -n * uncovered - 2 * overlaps(game, world)
     if convention == OPENAI:
@@ -41,7 +42,7 @@ def earn(game, world, convention, rewards):  # type: ignore[no-untyped-def]
 
 @rule
 def see(game, world, agent, out):  # type: ignore[no-untyped-def]
-    """Own speed and place, how far landmarks and others are, and others' silence."""
+    """Own speed and place, how far landmarks and others are; then others' silence, zeros that nobody ever changes."""
     x, y = game.x[agent], game.y[agent]
     out[0], out[1], out[2], out[3] = game.vx[agent], game.vy[agent], x, y
     at = 4
@@ -52,8 +53,6 @@ def see(game, world, agent, out):  # type: ignore[no-untyped-def]
         if other != agent:
             out[at], out[at + 1] = game.x[other] - x, game.y[other] - y
             at += 2
-    for k in range(at, len(out)):
-        out[k] = 0.0
 
 
 @kernel
