@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
 from contest import Contest, Contestant, contest, on_cores  # noqa: E402
 from make import python_of  # noqa: E402
+from ours.random_play import play_randomly  # noqa: E402
 from turns import Record  # noqa: E402
 
 from velodrome.games import make  # noqa: E402
@@ -41,7 +42,6 @@ GAMES = {
     "VMAS": (1024, 4096, 16384, 65536),
 }
 THREADS = 2
-SCRIPTS = {"Velodrome": "ours", "JaxMARL": "jaxmarl", "VMAS": "vmas"}
 STATED: dict[str, tuple[Mapping[str, Any], float]] = {
     "coverage": ({"sensors": 4, "targets": 5}, 350.0),
     "platoon": ({"vehicles": 8}, 9000.0),
@@ -53,16 +53,19 @@ STATED_GAMES, STATED_TURN_S = (64, 256, 1024, 4096), 0.3
 
 def contestants(agents: int) -> list[Contestant]:
     """All sides; a turn has as many steps for each as come nearest to what is asked."""
+    ours = {"game": "spread", "options": {"agents": agents, "control": "choice", "convention": "pettingzoo"}}
+    sides = {
+        "Velodrome": (Path(sys.executable), "ours/random_play.py", ours),
+        "JaxMARL": (python_of("jaxmarl"), "jaxmarl/spread.py", {"agents": agents}),
+        "VMAS": (python_of("vmas"), "vmas/spread.py", {"agents": agents}),
+    }
     return [
         Contestant(
-            side,
-            Path(sys.executable) if side == "Velodrome" else python_of(folder),
-            HERE / "peers" / folder / "spread.py",
-            {"agents": agents, "threads": THREADS},
+            side, python, HERE / "peers" / script, {**settings, "threads": THREADS},
             tuple({"games": games, "steps": whole_games(AGENTS[agents] // games)} for games in GAMES[side]),
         )
-        for side, folder in SCRIPTS.items()
-    ]
+        for side, (python, script, settings) in sides.items()
+    ]  # fmt: skip
 
 
 def whole_games(steps: int) -> int:
@@ -97,17 +100,11 @@ def playing(name: str, options: Mapping[str, Any], games: int) -> Work:
     """Random play for about as long as a turn takes; gives the game steps."""
     game = make(name, games, 0, threads=THREADS, **options)
 
-    def step() -> int:
-        game.step(game.bot("random"))
-        over = game.ended | game.cut
-        if over.any():
-            game.reset(over)
-        return games
-
-    step()
+    play_randomly(game, 1)
     began = time.perf_counter()
-    steps = max(1, round(STATED_TURN_S * sum(step() for _ in range(20)) / games / (time.perf_counter() - began)))
-    return lambda: sum(step() for _ in range(steps))
+    rate = play_randomly(game, 20) / (time.perf_counter() - began)
+    steps = max(1, round(STATED_TURN_S * rate / games))
+    return lambda: play_randomly(game, steps)
 
 
 def beside_the_stated(rounds: int) -> list[Record]:

@@ -33,10 +33,10 @@ THREADS = 2
 
 def contestants(name: str, steps: int) -> list[Contestant]:
     layouts = tuple({"games": games, "steps": steps // games} for games in GAMES)
-    scripts, settings = HERE / "peers", {"map": name, "threads": THREADS}
+    ours = {"game": "skirmish", "options": {"map": name}, "threads": THREADS, "apart": True}
     return [
-        Contestant("Velodrome", Path(sys.executable), scripts / "ours" / "skirmish.py", settings, layouts),
-        Contestant("JaxMARL", python_of("jaxmarl"), scripts / "jaxmarl" / "skirmish.py", settings, layouts),
+        Contestant("Velodrome", Path(sys.executable), HERE / "peers/ours/random_play.py", ours, layouts),
+        Contestant("JaxMARL", python_of("jaxmarl"), HERE / "peers/jaxmarl/skirmish.py", {"map": name}, layouts),
     ]
 
 

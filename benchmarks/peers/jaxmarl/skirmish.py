@@ -1,66 +1,30 @@
-"""Random play of SMAX against its scripted enemy, compiled whole, a turn so many steps.
-
-Every step draws a legal action for each unit, plays it, starts games that are over anew, and adds up what is seen, so
-that nothing of it can be left out. Argument: `{map, games, steps}`; XLA takes all cores that the process may use.
-"""
+"""Random play of SMAX against its scripted enemy, legal actions alone. Argument: `{map, games, steps}`."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxmarl import make
 from jaxmarl.environments.smax import map_name_to_scenario
-
-HERE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE)]
-from turns import Record, take_turns  # noqa: E402
+from random_play import Record, random_play
 
 
 def main() -> None:
     asked: Record = json.loads(sys.argv[1])
     env: Any = make("HeuristicEnemySMAX", scenario=map_name_to_scenario(asked["map"]))
 
-    def one_step(key: Any, state: Any) -> tuple[Any, Any]:
-        draw, play = jax.random.split(key)
-        legal = env.get_avail_actions(state)
-        keys = jax.random.split(draw, len(env.agents))
-        actions = {
+    def choose(key: Any, state: Any) -> dict[str, Any]:
+        legal, keys = env.get_avail_actions(state), jax.random.split(key, len(env.agents))
+        return {
             agent: jax.random.categorical(own, jnp.where(legal[agent] > 0, 0.0, -1e9))
             for agent, own in zip(env.agents, keys, strict=True)
         }
-        seen, state, reward, *_ = env.step(play, state, actions)
-        return state, sum(jnp.sum(each) for each in seen.values()) + sum(reward.values())
 
-    @jax.jit
-    def play(key: Any, states: Any) -> tuple[Any, Any]:
-        def body(carry: Any, key: Any) -> tuple[Any, Any]:
-            states, total = jax.vmap(one_step)(jax.random.split(key, asked["games"]), carry)
-            return states, total.sum()
-
-        return jax.lax.scan(body, states, jax.random.split(key, asked["steps"]))  # type: ignore[no-any-return]
-
-    key = jax.random.PRNGKey(0)
-    _, states = jax.vmap(env.reset)(jax.random.split(key, asked["games"]))
-
-    def turn() -> Record:
-        nonlocal key, states
-        key, own = jax.random.split(key)
-        began = time.perf_counter()
-        states, totals = jax.block_until_ready(play(own, states))
-        seconds = time.perf_counter() - began
-        return {"seconds": seconds, "steps": asked["steps"] * asked["games"], "seen": float(totals.sum())}
-
-    for _ in range(2):  # compiled for the states as they begin, then for those that a turn leaves
-        turn()
-    versions = {name: importlib.metadata.version(name) for name in ("jaxmarl", "jax")}
-    take_turns(turn, {"side": "JaxMARL", "version": versions["jaxmarl"], "jax": versions["jax"]})
+    random_play(env, choose, asked["games"], asked["steps"])
 
 
 if __name__ == "__main__":

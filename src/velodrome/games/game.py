@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from velodrome.compiled import announced
+from velodrome.games.kernel import seed_states
 from velodrome.games.pool import Pool
 from velodrome.mistake import Mistake
 
@@ -164,6 +165,8 @@ class Game:
     """As many games as are worth holding at once."""
     resumes: ClassVar[bool] = True
     """Whether `resume` goes on in mid-play, bit for bit; otherwise the games begin anew."""
+    luck_apart: ClassVar[int] = 0x4C55434B
+    """Keeps a game's luck apart from its starts when both are seeded with the same number."""
     spec: Spec
 
     def __init__(self, spec: Spec, games: int, seed: int, threads: int = 1, first: int = 0, duplicate: bool = False):
@@ -177,6 +180,8 @@ class Game:
         rows = (games, spec.deciders)
         self.views = {name: np.zeros(rows + view.shape, view.dtype) for name, view in spec.views.items()}
         self.seat = np.zeros(rows, np.int64)
+        if spec.deciders == spec.seats:
+            self.seat[:] = np.arange(spec.seats)
         self.acting = np.ones(rows, np.bool_)
         self.rewards = np.zeros((games, spec.seats), np.float32)
         self.ended = np.zeros(games, np.bool_)
@@ -282,8 +287,10 @@ class Game:
 
     def seed_records(self, seed: int, start: Array, luck: Array) -> None:
         """Write the random state of every record. What fixes a start (a deal, a map) comes from `start [games]`;
-        the chance that bots and the game's course draw on comes from `luck [games]`."""
-        raise NotImplementedError
+        the chance that bots and the game's course draw on comes from `luck [games]`. Here they are the record's
+        `starts` and `luck`."""
+        seed_states(seed, start, self.records["starts"])
+        seed_states(seed ^ self.luck_apart, luck, self.records["luck"])
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Start the next game in the marked slots, clear what the last step brought there, and `look`."""

@@ -11,21 +11,13 @@ from velodrome.learn.trainer import Scheme
 from velodrome.nets.counterfactual import Counterfactual
 from velodrome.recipes.recipe import Team, recipe
 from velodrome.recipes.skirmish_mappo import battles
-from velodrome.recipes.value import player
+from velodrome.recipes.value import Units, player
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Units):
     """What can be set from the command line."""
 
-    map: str = "3m"
-    """Or `starcraft:3m` for the game itself, where that is installed."""
-    games: int = 64
-    """Played side by side, each to its end, in an iteration."""
-    width: int = 64
-    """Of the player's layers."""
-    recurrent: bool = False
-    """Whether units remember what they saw, as published; they see nearly everything."""
     critic_widths: tuple[int, ...] = (128, 128)
     """Of the central critic's layers."""
     coma: Coma = Coma(

@@ -19,8 +19,8 @@ from velodrome.recipes.skirmish_mappo import battles
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What can be set from the command line."""
+class Units:
+    """Settings that units have whatever they learn by."""
 
     map: str = "3m"
     """Or `starcraft:3m` for the game itself, where that is installed."""
@@ -30,6 +30,12 @@ class Settings:
     """Of the player's layers."""
     recurrent: bool = False
     """Whether units remember what they saw, as published. They see nearly everything, and it takes twice as long."""
+
+
+@dataclass(frozen=True)
+class Settings(Units):
+    """What can be set from the command line."""
+
     value: Value = Value(
         batch=64, updates=8, memory=1024, rate=2e-3, rate_halves=50, trace=0.9, explore_steps=100_000, follow=0.02
     )
@@ -45,11 +51,7 @@ class Settings:
 )
 def skirmish_qmix(settings: Settings, seed: int, device: str) -> ValueTeam:
     """Build the trainer."""
-    torch.manual_seed(seed)
-    game = battles(settings.map, settings.games, seed, "stock")
-    net = player(game, settings.width, settings.recurrent)
-    mixer = Monotone(game.spec.views["state"].shape[0], game.spec.seats)
-    return ValueTeam(game, net, mixer, settings.value, seed=seed, device=device)
+    return _battles(settings, seed, device, mixes=True)
 
 
 @recipe(
@@ -60,10 +62,16 @@ def skirmish_qmix(settings: Settings, seed: int, device: str) -> ValueTeam:
 )
 def skirmish_vdn(settings: Settings, seed: int, device: str) -> ValueTeam:
     """Build the trainer."""
+    return _battles(settings, seed, device, mixes=False)
+
+
+def _battles(settings: Settings, seed: int, device: str, *, mixes: bool) -> ValueTeam:
+    """The team in skirmish; a net `mixes` what orders are worth, or it is simply added up."""
     torch.manual_seed(seed)
     game = battles(settings.map, settings.games, seed, "stock")
     net = player(game, settings.width, settings.recurrent)
-    return ValueTeam(game, net, Sum(), settings.value, seed=seed, device=device)
+    mixer = Monotone(game.spec.views["state"].shape[0], game.spec.seats) if mixes else Sum()
+    return ValueTeam(game, net, mixer, settings.value, seed=seed, device=device)
 
 
 @dataclass(frozen=True)

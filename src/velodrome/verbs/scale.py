@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from velodrome.meter.law import FEWEST, Law
+from velodrome.meter.law import FEWEST, REACH, Law
 from velodrome.meter.machine import hardware
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.processes import Setup
@@ -90,7 +90,7 @@ def _refuse_bad_flags(flags: Scale, values: Sequence[int]) -> None:
         raise Mistake(f"--update-ms {flags.update_ms:g} bounds updates beside decisions; give --latency-ms as well")
     if values[0] < 1:
         raise Mistake(f"--values {values[0]}: sizes are at least 1")
-    beyond = [n for n in flags.predict if not values[0] <= 2 * n or n > 2 * values[-1]]
+    beyond = [n for n in flags.predict if not values[0] / REACH <= n <= values[-1] * REACH]
     if beyond:
         raise Mistake(
             f"--predict {beyond[0]}: measured from {values[0]} to {values[-1]}, nothing is known beyond twice that; "

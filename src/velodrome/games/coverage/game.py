@@ -20,14 +20,12 @@ from velodrome.games.coverage.rules import (
     visible,
 )
 from velodrome.games.game import Array, Bits, Game, Score, Spec, View
-from velodrome.games.kernel import draw, kernel, rule, seed_states
+from velodrome.games.kernel import draw, kernel, rule
 
 RANDOM, NONE, ALL, VISIBLE, NEAREST = range(5)
 BOTS = ("random", "none", "all", "visible", "nearest")
 """What each sensor tracks; `nearest`: of those that it knows, the one that it has to turn for least."""
 AXES = ("own", "world")
-LUCK = 0x434F5645
-"""Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
 
 @kernel
@@ -112,6 +110,7 @@ class Coverage(Game):
     """
 
     record = RECORD
+    luck_apart = 0x434F5645
 
     def __init__(
         self,
@@ -151,12 +150,6 @@ class Coverage(Game):
             together=True,
         )  # fmt: skip
         super().__init__(spec, games, seed, threads, first, duplicate)
-
-    def seed_records(self, seed: int, start: Array, luck: Array) -> None:
-        """Places draw on one random state, walks and bots on the other."""
-        seed_states(seed, start, self.records["starts"])
-        seed_states(seed ^ LUCK, luck, self.records["luck"])
-        self.seat[:] = np.arange(self.spec.seats)
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Put everything in place where marked."""

@@ -12,8 +12,6 @@ from velodrome.games.hearts.rules import ACROSS, CARDS, CYCLE, DRAWN, LEFT, NO_P
 from velodrome.games.kernel import seed_states
 
 DIRECTIONS = {"drawn": DRAWN, "cycle": CYCLE, "none": NO_PASS, "left": LEFT, "across": ACROSS, "right": RIGHT}
-LUCK = 0x4C55434B
-"""Keeps a game's luck apart from its deals when both are seeded with the same number."""
 
 LEGAL = View((CARDS,), np.bool_, 0, 1, "which cards may be passed or played")
 VIEWS: dict[str, dict[str, View]] = {
@@ -117,7 +115,7 @@ class Hearts(Game):
     def seed_records(self, seed: int, start: Array, luck: Array) -> None:
         """Deals draw on one random state, bots on the other."""
         seed_states(seed, start, self.records["deals"])
-        seed_states(seed ^ LUCK, luck, self.records["luck"])
+        seed_states(seed ^ self.luck_apart, luck, self.records["luck"])
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Shuffle and deal where marked."""

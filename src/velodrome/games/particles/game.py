@@ -7,12 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from velodrome.games.game import Array, Choice, Game, Part, Simplex, Spec, View
-from velodrome.games.kernel import seed_states
 from velodrome.games.particles import play
 from velodrome.games.particles.physics import MOST, World, record_for
 
-LUCK = 0x50415254
-"""Keeps a game's luck apart from its starts when both are seeded with the same number."""
 Control = Literal["shares", "choice"]
 
 
@@ -38,18 +35,13 @@ def whole(agents: int, marks: int) -> View:
 class Particles(Game):
     """Agents among landmarks on a plane. A game of them says how they are moved, and what is seen."""
 
+    luck_apart = 0x50415254
     reach: ClassVar[float] = 1.0
     """How far out landmarks may stand."""
 
     def __init__(self, spec: Spec, world: World, games: int, seed: int, threads: int, first: int, duplicate: bool):
         self.world, self.record = world, record_for(max(int(world.agents), int(world.marks)))
         super().__init__(spec, games, seed, threads, first, duplicate)
-
-    def seed_records(self, seed: int, start: Array, luck: Array) -> None:
-        """Places draw on one random state, bots on the other."""
-        seed_states(seed, start, self.records["starts"])
-        seed_states(seed ^ LUCK, luck, self.records["luck"])
-        self.seat[:] = np.arange(self.spec.seats)
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Put everyone somewhere where marked."""

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from velodrome.games.game import Array, Choice, Game, Score, Spec, View
-from velodrome.games.kernel import below, draw, kernel, seed_states
+from velodrome.games.kernel import below, draw, kernel
 from velodrome.games.platoon.rules import (
     BLOCK,
     CUT,
@@ -30,8 +30,6 @@ SEEN = View(
 )  # fmt: skip
 """A gap is largest behind a leader that goes on while everyone stands; who is faster than can be is slowed down at
 once, and with force."""
-LUCK = 0x504C4154
-"""Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
 
 @kernel
@@ -98,6 +96,7 @@ class Platoon(Game):
     """
 
     record = RECORD
+    luck_apart = 0x504C4154
 
     def __init__(
         self,
@@ -125,12 +124,6 @@ class Platoon(Game):
             settings={"scenario": scenario, "vehicles": vehicles, "warn": warn, "hold": hold}, together=True,
         )  # fmt: skip
         super().__init__(spec, games, seed, threads, first, duplicate)
-
-    def seed_records(self, seed: int, start: Array, luck: Array) -> None:
-        """Starts draw on one random state, bots on the other."""
-        seed_states(seed, start, self.records["starts"])
-        seed_states(seed ^ LUCK, luck, self.records["luck"])
-        self.seat[:] = np.arange(self.spec.seats)
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Put everyone in line where marked."""

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 
 from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
-from velodrome.games.kernel import seed_states
 from velodrome.games.skirmish import bots, play, text, views
 from velodrome.games.skirmish.maps import MAPS, World, world_of
 from velodrome.games.skirmish.rules import RECORD
@@ -15,8 +14,6 @@ from velodrome.mistake import nearest
 
 MOST = 6.0
 """No number that is seen is larger: the farthest unit is five times as far as one can see."""
-LUCK = 0x4C55434B
-"""Keeps a game's luck apart from its starts when both are seeded with the same number."""
 
 
 class Skirmish(Game):
@@ -58,11 +55,6 @@ class Skirmish(Game):
         self._madt = observation == "madt"
         settings = {"map": map, "observation": observation, "state": state, "jitter": jitter}
         super().__init__(spec_of(self.world, observation, state, settings), games, seed, threads, first, duplicate)
-
-    def seed_records(self, seed: int, start: Array, luck: Array) -> None:
-        """Places draw on one random state, weapons and bots on the other."""
-        seed_states(seed, start, self.records["starts"])
-        seed_states(seed ^ LUCK, luck, self.records["luck"])
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Put everyone in place where marked."""
