@@ -14,7 +14,7 @@ import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from velodrome.meter.statistics import mean
 from velodrome.runs.run import Run
 
 SEEDS = 3
-GAMES = 500
-"""Over which a player is scored, with itself in every seat."""
 RUNS = Path("runs/many")
 
 
@@ -37,46 +35,50 @@ class Task:
     seconds: int = 300
     role: str | None = None
     """Whose score is meant, where seats have roles."""
+    games: int = 500
+    """Over which a player is scored, with itself in every seat."""
     drawn: bool = False
     """Players draw what they do, as they have learnt to; else they take what is likeliest."""
+
+
+def catch_up(*flags: str) -> Task:
+    """What a crash costs, and whether there is one, hangs on a game's luck: it takes many games to tell."""
+    return Task(("platoon-neurcomm", *flags), -57, games=4000, drawn=True)
+
+
+def navigation(*flags: str) -> Task:
+    return Task(("navigation-tom2c", *flags), -5.3)
 
 
 TASKS = {
     "spread": Task(("spread-maddpg",), -400, 600),
     "tag, predators": Task(("tag-maddpg",), 60, 600, role="0"),
-    "navigation": Task(("navigation-tom2c",), -5.3),
+    "navigation": navigation(),
     "coverage": Task(("coverage-tom2c",), 0.75, 900),
-    "platoon, catch-up": Task(("platoon-neurcomm",), -57, drawn=True),
-    "platoon, slow-down": Task(("platoon-neurcomm", "--scenario", "slow-down"), -478, drawn=True),
-    "3m, VDN": Task(("skirmish-vdn",), 0.9),
-    "3m, QMIX": Task(("skirmish-qmix",), 0.9),
-    "3m, COMA": Task(("skirmish-coma",), 0.8),
+    "platoon, catch-up": catch_up(),
+    "platoon, slow-down": replace(catch_up("--scenario", "slow-down"), wanted=-478),
+    "3m, VDN": Task(("skirmish-vdn",), 0.9, 150),
+    "3m, QMIX": Task(("skirmish-qmix",), 0.9, 150),
+    "3m, COMA": Task(("skirmish-coma",), 0.8, 150),
     "8m, VDN": Task(("skirmish-vdn", "--map", "8m"), 0.9),
     "8m, QMIX": Task(("skirmish-qmix", "--map", "8m"), 0.9),
 }
 
 
-CATCH_UP = ("platoon-neurcomm",)
-NAVIGATION = ("navigation-tom2c",)
-LESS = {
-    "platoon, all told": Task(CATCH_UP, -57, drawn=True),
-    **{
-        f"platoon, {lost:.0%} lost": Task((*CATCH_UP, "--channel.lost", str(lost)), -57, drawn=True)
-        for lost in (0.5, 0.9)
-    },
-    **{
-        f"platoon, numbers of {bits} bits": Task((*CATCH_UP, "--channel.bits", str(bits)), -57, drawn=True)
-        for bits in (4, 1)
-    },
-    "platoon, no hidden states": Task((*CATCH_UP, "--method", "fprint"), -57, drawn=True),
-    "platoon, only sights": Task((*CATCH_UP, "--method", "ia2c"), -57, drawn=True),
-    "platoon, nothing": Task((*CATCH_UP, "--method", "ia2c", "--no-hears"), -57, drawn=True),
-    "navigation, all told": Task(NAVIGATION, -5.3),
-    "navigation, told less": Task((*NAVIGATION, "--reduce-after", "3000"), -5.3),
-    "navigation, half lost": Task((*NAVIGATION, "--minds.channel.lost", "0.5"), -5.3),
-    "navigation, numbers of 2 bits": Task((*NAVIGATION, "--minds.channel.bits", "2"), -5.3),
-    "navigation, nothing": Task((*NAVIGATION, "--minds.graph", "none"), -5.3),
+LESS_TOLD = {
+    "platoon, all told": catch_up(),
+    **{f"platoon, {lost:.0%} lost": catch_up("--channel.lost", str(lost)) for lost in (0.5, 0.9)},
+    **{f"platoon, numbers of {bits} bits": catch_up("--channel.bits", str(bits)) for bits in (4, 1)},
+    "platoon, no hidden states": catch_up("--method", "fprint"),
+    "platoon, only sights": catch_up("--method", "ia2c"),
+    "platoon, nothing": catch_up("--method", "ia2c", "--no-hears"),
+    "navigation, all told": navigation(),
+    "navigation, told less": navigation("--reduce-after", "2000"),
+    "navigation, half lost": navigation("--minds.channel.lost", "0.5"),
+    "navigation, numbers of 2 bits": navigation("--minds.channel.bits", "2"),
+    "navigation, nothing": navigation("--minds.graph", "none"),
 }
+LESS = {name: replace(task, seconds=200) for name, task in LESS_TOLD.items()}
 """How far communication can be cut."""
 SCHEMES = {
     "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400),
@@ -97,7 +99,9 @@ def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
     one_core = ("--threads", "1", "--seconds", str(task.seconds))
     found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), *one_core)
     drawn = ("--sample",) if task.drawn else ()
-    score = velodrome("evaluate", str(run), "--episodes", str(GAMES), "--seed", "1000", "--against", "nobody", *drawn)
+    score = velodrome(
+        "evaluate", str(run), "--episodes", str(task.games), "--seed", "1000", "--against", "nobody", *drawn
+    )
     meant = {
         bot: one["score"] if task.role is None else one["by_role"][task.role]
         for bot, one in {"": score, **score["baselines"]}.items()

@@ -124,6 +124,8 @@ def test_evaluate_a_run(velodrome: Any, trained: Path) -> None:
     assert 0 <= document["score"] <= 1
     assert document["stderr"] > 0
     assert set(document["baselines"]) == {"random", "direct"}
+    roles = document["baselines"]["random"]["by_role"]
+    assert document["baselines"]["random"]["score"] == pytest.approx((roles["0"] + 2 * roles["1"]) / 3)
     kept = json.loads((trained / "evaluations.jsonl").read_text().splitlines()[-1])
     assert kept.items() <= document.items()
     assert kept["iteration"] == 3

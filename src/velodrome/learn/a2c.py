@@ -38,8 +38,6 @@ class A2c:
     """What others' rewards count, per step of the way to them: 1 is everyone's sum, 0 one's own alone."""
     reward_scale: float = 2e-4
     """Published: 1 / 5000 where reach is 1 and messages are sent, else 1 / 800."""
-    reward_power: float = 1.0
-    """The size of each agent's reward is taken to this power first; below 1, large ones count less than they are."""
     normalise: bool = False
     """Advantages in units of their standard deviation, for each agent; published without."""
     entropy: float = 0.05
@@ -152,8 +150,7 @@ class TeamA2c:
     def _loss(self, outputs: Outputs, played: Played) -> tuple[Tensor, dict[str, float]]:
         """The sum of the agents' losses, each the mean over their decisions."""
         settings, value = self.settings, outputs["value"]
-        own = played.reward.sign() * played.reward.abs() ** settings.reward_power
-        reward = (own @ self.counts) * settings.reward_scale
+        reward = (played.reward @ self.counts) * settings.reward_scale
         worth, advantage = returns(played, value.detach(), reward, settings.discount, settings.trace)
         decides = ~played.looks[:-1]
         weight = decides.unsqueeze(-1) / decides.sum()

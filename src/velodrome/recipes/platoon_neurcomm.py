@@ -44,12 +44,11 @@ class Settings:
     channel: Channel = Channel()
     """What becomes of messages on their way."""
     a2c: A2c = A2c(
-        rows=20, discount=0.95, trace=0.9, reach=0.5, reward_scale=3e-3, reward_power=0.5, normalise=True,
-        entropy=0.003, entropy_halves=200, value=1.0, descent="adam", rate=2e-3, rate_halves=300,
+        rows=20, discount=0.98, trace=0.95, reach=0.5, reward_scale=3e-5, normalise=True, entropy=0.001,
+        entropy_halves=100, value=1.0, descent="adam", rate=2e-3, rate_halves=200,
     )  # fmt: skip
     """If all that those behind earn counts in full, nobody gains anything by closing up: the gap is then the next
-    vehicle's, and all stay where they are. Of crashes only roots count, so that values are of the size of what is
-    to be told apart."""
+    vehicle's, and all stay where they are."""
 
 
 def _scheme(settings: Settings) -> Scheme:

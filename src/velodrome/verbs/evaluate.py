@@ -114,7 +114,9 @@ def _scores(who: str, trainer: Trainer, flags: Evaluate, device: str) -> dict[st
         document["recorded"] = {"folder": flags.record} | {name: card[name] for name in ("episodes", "steps", "hash")}
     if rival.player is None or isinstance(rival.player, str):
         bots = {bot: score(bot) for bot in dict.fromkeys(["random", *trainer.game.spec.bots])}
-        document["baselines"] = {bot: {"score": one.score, "stderr": one.stderr} for bot, one in bots.items()}
+        document["baselines"] = {
+            bot: {"score": one.score, "stderr": one.stderr, "by_role": one.by_role} for bot, one in bots.items()
+        }
     return document
 
 
@@ -134,6 +136,13 @@ def _text(who: str, document: dict[str, Any]) -> str:
         lines.append(
             f"  {recorded['steps']:,} steps recorded in {recorded['folder']}, return {document['mean_return']:.2f}"
         )
+    if document["by_role"]:
+        lines.append(f"  {_by_role(document)}")
     for bot, one in document.get("baselines", {}).items():
-        lines.append(f"  the bot {bot} in its place: {one['score']:.3f} ± {2 * one['stderr']:.3f}")
+        roles = f"; {_by_role(one)}" if one["by_role"] else ""
+        lines.append(f"  the bot {bot} in its place: {one['score']:.3f} ± {2 * one['stderr']:.3f}{roles}")
     return "\n".join(lines)
+
+
+def _by_role(scored: dict[str, Any]) -> str:
+    return ", ".join(f"role {role} {score:.3f}" for role, score in scored["by_role"].items())
