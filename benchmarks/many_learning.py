@@ -52,7 +52,7 @@ def navigation(*flags: str) -> Task:
 
 TASKS = {
     "spread": Task(("spread-maddpg",), -400, 600),
-    "tag, predators": Task(("tag-maddpg",), 60, 600, role="0"),
+    "tag, predators": Task(("tag-maddpg",), 60, role="0"),
     "navigation": navigation(),
     "coverage": Task(("coverage-tom2c",), 0.75, 900),
     "platoon, catch-up": catch_up(),
