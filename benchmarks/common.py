@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ class Lines:
     def close(self) -> None:
         """The record is made: the next call begins anew."""
         self.path.unlink(missing_ok=True)
+
+
+def two_at_once(lines: Lines, work: Callable[..., dict[str, Any]], jobs: Sequence[Sequence[Any]]) -> None:
+    """Keep a line for each job. One that failed is told of when all others are done."""
+    failed = list[str]()
+    pool = ThreadPoolExecutor(2)
+    try:
+        for done in as_completed([pool.submit(work, *job) for job in jobs]):
+            try:
+                lines.add(done.result())
+            except subprocess.CalledProcessError as error:
+                failed.append(str(error))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    if failed:
+        raise SystemExit("\n".join([f"{len(failed)} runs failed, and will be done by the next call:", *failed]))
 
 
 def velodrome(*arguments: str) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import Lines, keep, velodrome
+from common import Lines, keep, two_at_once, velodrome
 from velodrome.meter.statistics import mean
 from velodrome.runs.run import Run
 
@@ -133,13 +132,7 @@ def all_learnt(record: str, tasks: Mapping[str, Task]) -> None:
         for seed in range(SEEDS)
         if not lines.has(task=name, seed=seed)
     ]
-    pool = ThreadPoolExecutor(2)
-    try:
-        for done in as_completed([pool.submit(learnt, *job) for job in jobs]):
-            lines.add(done.result())
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+    two_at_once(lines, learnt, jobs)
     keep(record, lines.rows, together=[together(lines.rows, *each) for each in tasks.items()])
     lines.close()
 

@@ -19,13 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, Disturbance, Lines, keep, velodrome
+from common import RESULTS, Disturbance, Lines, keep, two_at_once, velodrome
 from velodrome.meter.statistics import mean
 
 MAPS = ("3m", "8m", "2s3z", "so_many_baneling")
@@ -97,23 +95,6 @@ def begun(record: str, runs: Sequence[str]) -> Lines:
             for run in RUNS.glob(pattern):
                 shutil.rmtree(run)
     return lines
-
-
-def two_at_once(lines: Lines, work: Callable[..., dict[str, Any]], jobs: Sequence[Sequence[Any]]) -> None:
-    """Keep a line for each job. One that failed is told of when all others are done."""
-    failed = list[str]()
-    pool = ThreadPoolExecutor(2)
-    try:
-        for done in as_completed([pool.submit(work, *job) for job in jobs]):
-            try:
-                lines.add(done.result())
-            except subprocess.CalledProcessError as error:
-                failed.append(str(error))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    if failed:
-        raise SystemExit("\n".join([f"{len(failed)} runs failed, and will be done by the next call:", *failed]))
 
 
 def figures_of(record: str) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ def earn(game, world, prey, rewards):  # type: ignore[no-untyped-def]
 
 @rule
 def see(game, world, prey, agent, out):  # type: ignore[no-untyped-def]
-    """Own speed and place, how far obstacles and others are, how other prey moves."""
+    """Own speed and place, how far obstacles and others are, how other prey moves; what is left is zero for good."""
     n, x, y = world.agents, game.x[agent], game.y[agent]
     out[0], out[1], out[2], out[3] = game.vx[agent], game.vy[agent], x, y
     at = 4
@@ -64,8 +64,6 @@ def see(game, world, prey, agent, out):  # type: ignore[no-untyped-def]
         if other != agent:
             out[at], out[at + 1] = game.vx[other], game.vy[other]
             at += 2
-    for k in range(at, len(out)):
-        out[k] = 0.0
 
 
 @kernel
