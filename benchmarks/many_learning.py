@@ -4,8 +4,8 @@
     python benchmarks/many_learning.py less       results/talking_less.json
     python benchmarks/many_learning.py schemes    results/schemes.json
 
-Three seeds each, two at once and a thread each, for as long as a task has. Scores are over games that nobody has
-trained on, beside those of the game's bots. Interrupted, it goes on; without a part, all are done in turn.
+Three seeds each, two at once and a thread each, for as long as a task has; those that are told more or less, for as
+many iterations. Scores are over games that nobody has trained on, beside those of the game's bots. Interrupted, it goes on; without a part, all are done in turn.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from common import Lines, keep, two_at_once, velodrome
@@ -32,6 +33,8 @@ class Task:
     command: tuple[str, ...]
     wanted: float
     seconds: int = 300
+    iterations: int | None = None
+    """How many, where players are compared after as much play; else training ends with the seconds."""
     role: str | None = None
     """Whose score is meant, where seats have roles."""
     games: int = 500
@@ -64,6 +67,8 @@ TASKS = {
 }
 
 
+AFTER = 900
+"""Iterations after which those are compared that are told more or less."""
 LESS_TOLD = {
     "platoon, all told": catch_up(),
     **{f"platoon, {lost:.0%} lost": catch_up("--channel.lost", str(lost)) for lost in (0.5, 0.9)},
@@ -72,20 +77,20 @@ LESS_TOLD = {
     "platoon, only sights": catch_up("--method", "ia2c"),
     "platoon, nothing": catch_up("--method", "ia2c", "--no-hears"),
     "navigation, all told": navigation(),
-    "navigation, told less": navigation("--reduce-after", "2000"),
+    "navigation, told less": navigation("--reduce-after", str(AFTER * 2 // 3)),
     "navigation, half lost": navigation("--minds.channel.lost", "0.5"),
     "navigation, numbers of 2 bits": navigation("--minds.channel.bits", "2"),
     "navigation, nothing": navigation("--minds.graph", "none"),
 }
-LESS = {name: replace(task, seconds=200) for name, task in LESS_TOLD.items()}
+LESS = {name: replace(task, iterations=AFTER) for name, task in LESS_TOLD.items()}
 """How far communication can be cut."""
 SCHEMES = {
-    "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400),
-    "spread, QMIX (centralised)": Task(("spread-qmix",), -400),
-    "spread, IPPO (decentralised)": Task(("spread-ippo", "--convention", "openai", "--lanes", "1"), -400),
-    "3m, MAPPO (centralised)": Task(("skirmish-mappo", "--lanes", "1"), 0.9, 120),
-    "3m, QMIX (centralised)": Task(("skirmish-qmix",), 0.9, 120),
-    "3m, COMA (centralised)": Task(("skirmish-coma",), 0.9, 120),
+    "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400, 200),
+    "spread, QMIX (centralised)": Task(("spread-qmix",), -400, 200),
+    "spread, IPPO (decentralised)": Task(("spread-ippo", "--convention", "openai", "--lanes", "1"), -400, 200),
+    "3m, MAPPO (centralised)": Task(("skirmish-mappo", "--lanes", "1"), 0.9, 100),
+    "3m, QMIX (centralised)": Task(("skirmish-qmix",), 0.9, 100),
+    "3m, COMA (centralised)": Task(("skirmish-coma",), 0.9, 100),
 }
 """Centralised and decentralised training for as long."""
 PARTS = {"skill": ("many_learning", TASKS), "less": ("talking_less", LESS), "schemes": ("schemes", SCHEMES)}
@@ -95,8 +100,8 @@ def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
     """One seed of one task."""
     run = RUNS / record / f"{name.replace(',', '').replace(' ', '-').replace('%', '')}-{seed}"
     shutil.rmtree(run, ignore_errors=True)
-    one_core = ("--threads", "1", "--seconds", str(task.seconds))
-    found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), *one_core)
+    until = ("--iterations", str(task.iterations)) if task.iterations else ("--seconds", str(task.seconds))
+    found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), "--threads", "1", *until)
     drawn = ("--sample",) if task.drawn else ()
     score = velodrome(
         "evaluate", str(run), "--episodes", str(task.games), "--seed", "1000", "--against", "nobody", *drawn
@@ -120,7 +125,8 @@ def together(rows: Sequence[dict[str, Any]], name: str, task: Task) -> dict[str,
     bots = ", ".join(f"{bot} {score:.3g}" for bot, score in own[0]["bots"].items())
     line = {"task": name, "learning": own[0]["scheme"], "score": found.mean, "interval": list(found.interval)}
     line["cut"] = sum(row["cut"] for row in own) / len(own)
-    return line | {"wanted": task.wanted, "seconds": task.seconds, "bots": bots, "seeds": found.n}
+    seconds = round(median([row["seconds"] for row in own]))
+    return line | {"wanted": task.wanted, "seconds": seconds, "bots": bots, "seeds": found.n}
 
 
 def all_learnt(record: str, tasks: Mapping[str, Task]) -> None:
