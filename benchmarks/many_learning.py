@@ -5,7 +5,8 @@
     python benchmarks/many_learning.py schemes    results/schemes.json
 
 Three seeds each, two at once and a thread each, for as long as a task has; those that are told more or less, for as
-many iterations. Scores are over games that nobody has trained on, beside those of the game's bots. Interrupted, it goes on; without a part, all are done in turn.
+many iterations. Scores are over games that nobody has trained on, beside those of the game's bots. Interrupted, it goes
+on; without a part, all are done in turn.
 """
 
 from __future__ import annotations
