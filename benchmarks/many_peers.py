@@ -1,7 +1,7 @@
 """MADDPG and QMIX end to end beside BenchMARL's on simple spread: results/many_peers.json.
 
-Both sides take turns in one run, two threads each: as many frames, updates of as large a batch, nets as wide. QMIX here
-draws whole games, as many as make up the batch.
+Both sides take turns in one run, two threads each: as many frames, updates of as large a batch, nets as wide, agents
+share nets. QMIX here draws whole games, as many as make up the batch.
 
     python benchmarks/peers/make.py benchmarl
     python benchmarks/many_peers.py [--rounds 5]
@@ -31,8 +31,8 @@ THREADS = 2
 CASES: dict[str, dict[str, Any]] = {
     "its defaults": {"games": 10, "frames": 6000, "updates": 1000, "batch": 128, "wanted": 3.0},
     "larger batches": {"games": 256, "frames": 6400, "updates": 100, "batch": 1024, "wanted": 3.0},
-    "an update every 100 frames": {"games": 256, "frames": 6400, "updates": 64, "batch": 1024, "wanted": 10.0},
-    "an update every 400 frames": {"games": 256, "frames": 12800, "updates": 32, "batch": 1024, "wanted": 10.0},
+    "an update every 100 frames": {"games": 10, "frames": 6000, "updates": 60, "batch": 128, "wanted": 10.0},
+    "an update every 400 frames": {"games": 10, "frames": 6000, "updates": 15, "batch": 128, "wanted": 10.0},
 }
 WIDTHS = [256, 256]
 AGENTS = 3

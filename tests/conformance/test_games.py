@@ -39,6 +39,10 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"agents": 1, "convention": "vmas"},
     ],
     "tag": [{}, {"predators": 2, "prey": 2, "obstacles": 0, "control": "choice", "state": True}],
+    "territory": [
+        {"size": 32, "bots": 3, "observation": "coarse", "longest": 60},
+        {"size": 32, "bots": 2, "map": "islands", "opponents": "handicapped", "reward": "published", "longest": 12},
+    ],
 }
 """Options beside the defaults that change what a game shows or how it steps."""
 

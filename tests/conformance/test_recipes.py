@@ -22,6 +22,7 @@ from small import TOY, small
 from velodrome.games import make
 from velodrome.learn.a2c import A2c
 from velodrome.learn.evaluate import evaluate
+from velodrome.learn.maddpg import Maddpg
 from velodrome.learn.opponents import Opponents
 from velodrome.learn.tom2c import Tom2c
 from velodrome.learn.trainer import Policy, Trainer, exchange_of
@@ -68,6 +69,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"data": RECORDED, "pretraining": 2, "lanes": 1, "tokens": "state_action", "mixing": True, "taught": True},
         {"data": RECORDED, "pretraining": 1, "context": 2, "mixing": True},
     ],
+    "tag-maddpg": [{"maddpg": Maddpg(batch=64, memory=250, warm_up=1, shared=True)}],
 }
 """Settings beside the defaults that change how a recipe works or what its state holds."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from velodrome.games.game import Choice
 from velodrome.learn.actions import Actions
+from velodrome.learn.kernels.choice import draw_choice
 
 N = 6
 MASKED, FREE = Actions([Choice("card", N, mask="legal")]), Actions([Choice("card", N)])
@@ -133,3 +134,28 @@ def test_a_gradient_of_one_output_alone() -> None:
         found = MASKED.log_prob_and_entropy({"card": leaf}, {"card": choice}, {"legal": legal})
         (gradient,) = torch.autograd.grad(found[number], leaf, pulls[number])
         assert torch.equal(gradient, scored(MASKED, logits, legal, choice, alone)[2])
+
+
+def test_draws_fall_where_chances_lie() -> None:
+    """Draws that are spread evenly come out as often as the chances say, and never on what is not legal."""
+    n = 20_000
+    logits, legal, _, _ = an_example(1)
+    legal[0] = torch.tensor([True, False, True, True, False, True])
+    draws = (torch.arange(n) + 0.5) / n
+    choice, log_prob = draw_choice(logits.expand(n, N), legal.expand(n, N), draws)
+    expected = torch.where(legal[0], logits[0], -torch.inf).log_softmax(0)
+    counted = torch.bincount(choice, minlength=N) / n
+    torch.testing.assert_close(counted, expected.exp(), rtol=0, atol=1e-3)
+    assert (choice.diff() >= 0).all(), "chances lie end to end"
+    torch.testing.assert_close(log_prob, expected[choice])
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 1 - 2.0**-24])
+def test_a_draw_at_the_edge_is_legal(draw: float) -> None:
+    logits = torch.tensor([[0.0, 50.0, -200.0, 3.0], [1e9, -1e9, 0.0, 1e9], [0.0, 0.0, 0.0, 0.0]])
+    legal = torch.tensor([[True, True, True, False], [False, True, True, False], [False, False, False, False]])
+    choice, log_prob = draw_choice(logits, legal, torch.full((3,), draw))
+    assert choice[:2].tolist() == [1, 2] if draw else choice[1] == 2
+    assert log_prob.isfinite().all()
+    assert 0 <= choice[2] < 4
+    assert float(log_prob[2]) == pytest.approx(-math.log(4))

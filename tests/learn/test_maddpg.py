@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from velodrome.games import make
 from velodrome.learn.maddpg import Maddpg, MultiAgentDdpg, SoftPolicy
 from velodrome.meter.clock import Clock
-from velodrome.nets.stacked import JointCritics, Layer, Stack
+from velodrome.nets.stacked import Actors, JointCritics, Layer, Stack
 
 AGENTS, BATCH, WIDTHS = 3, 64, (16, 16)
 CLOCK = Clock(enabled=False)
@@ -118,7 +118,7 @@ def refreshed(stacked: MultiAgentDdpg) -> MultiAgentDdpg:
 
 
 def test_only_the_own_action_is_another() -> None:
-    critics = JointCritics(3, 4, 2, [8])
+    critics = JointCritics([0, 1, 2], 4, 2, [8])
     seen, action, own = torch.randn(5, 3, 4), torch.randn(5, 3, 2), torch.randn(3, 5, 2)
     joint = torch.cat([seen.flatten(1), action.flatten(1)], -1)
     found = critics.of_own(joint, own)
@@ -129,8 +129,37 @@ def test_only_the_own_action_is_another() -> None:
         torch.testing.assert_close(found[agent], plain)
 
 
-def test_players_use_their_own_nets_in_any_order() -> None:
-    policy = trainer().policy(greedy=True)
+def test_agents_that_share_a_critic_move_at_once() -> None:
+    critics = JointCritics([0, 0, 1], 4, 2, [8])
+    seen, action, own = torch.randn(5, 3, 4), torch.randn(5, 3, 2), torch.randn(3, 5, 2)
+    joint = torch.cat([seen.flatten(1), action.flatten(1)], -1)
+    found = critics.of_own(joint, own)
+    for critic, agents in enumerate([[0, 1], [2]]):
+        acts = action.clone()
+        acts[:, agents] = own[agents].transpose(0, 1)
+        plain = critics(torch.cat([seen.flatten(1), acts.flatten(1)], -1))[critic].squeeze(-1)
+        torch.testing.assert_close(found[critic], plain)
+
+
+@pytest.mark.parametrize("of", [[0, 0, 0], [0, 0, 1], [0, 1, 2]])
+def test_agents_with_the_same_number_share_a_net(of: list[int]) -> None:
+    actors, x = Actors(of, [4, 8, 2]), torch.randn(3, 5, 4)
+    found = actors(x)
+    for agent, net in enumerate(of):
+        torch.testing.assert_close(found[agent], alone(actors, net)(x[agent]))
+
+
+def test_who_shares_learns_from_the_mean_reward_of_its_role() -> None:
+    team = MultiAgentDdpg(make("tag", 10, 0), replace(SETTINGS, shared=True), WIDTHS, seed=1, device="cpu")
+    assert team.means is not None
+    reward = torch.tensor([[3.0, 6.0, 0.0, -9.0]])
+    assert (team.means @ reward.T).T.tolist() == [[3.0, -9.0]]
+    assert [len(net.layers[0].weight) for net in team.nets.values()] == [2, 2]  # type: ignore[union-attr,index,arg-type]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_players_use_their_own_nets_in_any_order(shared: bool) -> None:
+    policy = trainer(shared=shared).policy(greedy=True)
     assert isinstance(policy, SoftPolicy)
     views = {"seen": torch.randn(12, 18), "seat": torch.arange(12) % 3}
     whole, _ = policy.act(views, {}, torch.Generator())

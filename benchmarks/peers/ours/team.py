@@ -28,7 +28,7 @@ LONGEST = 25
 def maddpg(asked: Record) -> tuple[Any, int]:
     """The settings, and the iterations of a turn: one update each."""
     own, between = find("spread-maddpg").settings(), asked["frames"] // asked["updates"]
-    learn = replace(own.maddpg, batch=asked["batch"], between=between, warm_up=asked["frames"])
+    learn = replace(own.maddpg, batch=asked["batch"], between=between, warm_up=asked["frames"], shared=True)
     return replace(own, games=min(asked["games"], between), widths=tuple(asked["widths"]), maddpg=learn), asked[
         "updates"
     ]

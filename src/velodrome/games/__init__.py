@@ -16,6 +16,7 @@ GAMES = {
     "skirmish": "velodrome.games.skirmish:Skirmish",
     "spread": "velodrome.games.particles:Spread",
     "tag": "velodrome.games.particles:Tag",
+    "territory": "velodrome.games.territory:Territory",
 }
 
 ENVIRONMENTS = {

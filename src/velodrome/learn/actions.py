@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from velodrome.games.game import Bits, Box, Choice, Part, Simplex
-from velodrome.learn.kernels.choice import score_choice
+from velodrome.learn.kernels.choice import draw_choice, score_choice
 from velodrome.nets.kernels import kernels_take
 
 FORBIDDEN = -1e9
@@ -98,6 +98,9 @@ def _sample(
     part: Part, outputs: Outputs, views: Mapping[str, Tensor], generator: torch.Generator, greedy: bool
 ) -> Scored:
     if isinstance(part, Choice):
+        logits = outputs[part.name].float()
+        if not greedy and kernels_take(logits):
+            return draw_choice(logits, _legal(part, logits, views), torch.rand(len(logits), generator=generator))
         return _sample_choice(masked_logits(part, outputs, views), generator, greedy)
     if isinstance(part, Bits):
         logits = masked_logits(part, outputs, views)
@@ -118,8 +121,7 @@ def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Ten
     if isinstance(part, Choice):
         logits = outputs[part.name].float()
         if kernels_take(logits):
-            legal = torch.ones_like(logits, dtype=torch.bool) if part.mask is None else views[part.mask].bool()
-            return score_choice(logits, legal, action)
+            return score_choice(logits, _legal(part, logits, views), action)
         logits = masked_logits(part, outputs, views)
         log_probs = logits.log_softmax(-1)
         entropy = -(log_probs.exp() * log_probs).sum(-1)
@@ -133,6 +135,10 @@ def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Ten
         return box.log_prob(action), box.entropy()
     concentration = _concentration(part, outputs)
     return _log_prob_of_shares(concentration, action), _entropy_of_shares(concentration)
+
+
+def _legal(part: Choice, logits: Tensor, views: Mapping[str, Tensor]) -> Tensor:
+    return torch.ones_like(logits, dtype=torch.bool) if part.mask is None else views[part.mask].bool()
 
 
 def masked_logits(part: Choice | Bits, outputs: Outputs, views: Mapping[str, Tensor]) -> Tensor:

@@ -53,6 +53,8 @@ class Collector:
             None if on_cpu else {name: torch.empty_like(view).pin_memory() for name, view in self.now.items()}
         )
         """Copies of the views that a GPU can fetch by itself."""
+        self.flat = {name: view.flatten(0, 1) for name, view in self.now.items()}
+        """The same memory as the views, rows first."""
         self.views = {name: self._empty(rows + view.shape[2:], view.dtype) for name, view in self.now.items()}
         fresh = {role: memory_of(net, 1) for role, net in nets.items()}
         self.fresh = {name: part.to(device) for own in fresh.values() for name, part in own.items()}
@@ -84,6 +86,7 @@ class Collector:
     def collect(self, clock: Clock) -> Counts:
         """Play one segment; `estimate` its advantages before learning from it."""
         game = self.game
+        self.outcome.fill(np.nan)
         for step in range(self.rewards.shape[1]):
             with clock("collect.infer"):
                 views = self._on_device() | self._remembered()
@@ -111,7 +114,7 @@ class Collector:
     def _on_device(self) -> dict[str, Tensor]:
         """What the deciders see now, rows first. On a GPU all views are on their way at once."""
         if self.staging is None:
-            return {name: view.flatten(0, 1) for name, view in self.now.items()}
+            return dict(self.flat)
         for name, view in self.now.items():
             self.staging[name].copy_(view)
         return {name: view.flatten(0, 1).to(self.device, non_blocking=True) for name, view in self.staging.items()}
@@ -149,22 +152,29 @@ class Collector:
         log_prob: Tensor,
         outputs: Mapping[str, Tensor],
     ) -> None:
-        rows = self.game.seat.shape
         for name, view in views.items():
-            self.views[name][:, step] = view.view(rows + view.shape[1:])
+            self._put(self.views[name], step, view)
         for name, part in action.items():
-            self.action[name][:, step] = part.view(rows + part.shape[1:])
-        self.log_prob[:, step] = log_prob.view(rows)
+            self._put(self.action[name], step, part)
+        self._put(self.log_prob, step, log_prob)
         self.acting[:, step] = self.game.acting
         if "critic" not in self.nets:
-            self.value[:, step] = outputs["value"].view(rows)
+            self._put(self.value, step, outputs["value"].float())
+
+    def _put(self, segment: Tensor, step: int, rows: Tensor) -> None:
+        """Keep what there is of each row. NumPy is the quicker with little."""
+        if self.staging is None:
+            segment.numpy()[:, step] = rows.numpy().reshape(len(segment), *segment.shape[2:])
+        else:
+            segment[:, step] = rows.view(len(segment), *segment.shape[2:])
 
     def _keep_consequence(self, step: int) -> np.ndarray:
         """Returns which games are over."""
         game = self.game
         self.rewards[:, step], self.ended[:, step], self.cut[:, step] = game.rewards, game.ended, game.cut
         over: np.ndarray = game.ended | game.cut
-        self.outcome[:, step] = np.where(over[:, None] & self.table.held(), game.outcome, np.nan)
+        if over.any():
+            self.outcome[over, step] = np.where(self.table.held()[over], game.outcome[over], np.nan)
         if game.cut.any() and not self.limit_ends:
             self._value_of_cut(step)
         return over

@@ -1,4 +1,5 @@
-"""MADDPG: every agent has an actor of its own sight and a critic of everyone's, all agents' nets in one stack.
+"""MADDPG: every agent has an actor of its own sight and a critic of everyone's, all agents' nets in one stack; if it is
+wished, agents of a role share theirs.
 
 Agents learn at once, from the same rows and from how everyone stood before the update. An action is the softmax of the
 actor's numbers with Gumbel noise: soft shares, in play and in learning alike. What others did comes from memory, what
@@ -23,7 +24,7 @@ from velodrome.learn.replay import Replay
 from velodrome.learn.step import step
 from velodrome.learn.trainer import Counts, Memory, Progress, Scheme, Views
 from velodrome.meter.clock import Clock
-from velodrome.nets.stacked import JointCritics, Stack
+from velodrome.nets.stacked import Actors, JointCritics
 
 SCHEME = Scheme("centralised")
 """Agents play by what they see themselves; their critics know everything."""
@@ -48,12 +49,15 @@ class Maddpg:
     """Of each agent's gradient of each weight matrix, by itself."""
     modest: float = 1e-3
     """Weight of the squared numbers from which actions are drawn."""
+    shared: bool = False
+    """One actor and one critic for all agents of a role, not for each (as BenchMARL has it): they learn from the role's
+    mean reward, and all of them move at once."""
 
 
 class SoftPolicy:
     """Plays with each agent's own net; without greed, with noise."""
 
-    def __init__(self, actors: Stack, part: str, agents: int, greedy: bool, device: str):
+    def __init__(self, actors: Actors, part: str, agents: int, greedy: bool, device: str):
         self.actors, self.part, self.agents, self.greedy, self.device = actors, part, agents, greedy, device
 
     def start(self, rows: int) -> Memory:
@@ -71,7 +75,7 @@ class SoftPolicy:
         if len(seat) == rows * self.agents and torch.equal(seat, torch.arange(self.agents).repeat(rows)):
             whole: Tensor = self.actors(seen.view(rows, self.agents, -1).transpose(0, 1))
             return whole.transpose(0, 1).flatten(0, 1)
-        each: Tensor = self.actors(seen)
+        each: Tensor = self.actors(seen.expand(self.agents, *seen.shape))
         return each[seat, torch.arange(len(seat))]
 
 
@@ -102,11 +106,15 @@ class MultiAgentDdpg:
         if not isinstance(part, Simplex):
             raise ValueError(f"{spec.name}: MADDPG shares its actions out; make the game with control='shares'")
         self.game, self.settings, self.device, self.part = game, settings, device, part
-        n, seen = spec.seats, spec.views["seen"].shape[0]
+        seen = spec.views["seen"].shape[0]
+        of = list(spec.roles or [0] * spec.seats) if settings.shared else list(range(spec.seats))
         self.nets: dict[str, nn.Module] = {
-            "actors": Stack(n, [seen, *widths, part.n]).to(device),
-            "critics": JointCritics(n, seen, part.n, widths).to(device),
+            "actors": Actors(of, [seen, *widths, part.n]).to(device),
+            "critics": JointCritics(of, seen, part.n, widths).to(device),
         }
+        whose = F.one_hot(torch.tensor(of)).T.float()
+        self.means = (whose / whose.sum(1, keepdim=True)).to(device) if settings.shared else None
+        """What makes each critic's reward of all agents'; none where each agent has a critic."""
         self.targets = {name: copy.deepcopy(net).requires_grad_(False) for name, net in self.nets.items()}
         self.optimizers = {
             name: torch.optim.Adam(net.parameters(), settings.rate, fused=True) for name, net in self.nets.items()
@@ -165,7 +173,7 @@ class MultiAgentDdpg:
         self.outcomes = np.concatenate(scores)
 
     def _learn(self, clock: Clock) -> dict[str, float]:
-        settings, n = self.settings, self.game.spec.seats
+        settings = self.settings
         actors, critics = self.nets["actors"], self.nets["critics"]
         with clock("learn.sample"):
             batch = {
@@ -178,7 +186,8 @@ class MultiAgentDdpg:
             joint, joint_then = together(seen, action), together(then, following)
         with clock("learn.forward"), torch.no_grad():
             worth = self.targets["critics"](joint_then).squeeze(-1)
-            wanted = batch["reward"].T + settings.discount * ~batch["ended"] * worth
+            earned = batch["reward"].T if self.means is None else self.means @ batch["reward"].T
+            wanted = earned + settings.discount * ~batch["ended"] * worth
         with clock("learn.forward"):
             value = critics(joint).squeeze(-1)
             lost = F.mse_loss(value, wanted, reduction="none").mean(1).sum()
@@ -192,6 +201,7 @@ class MultiAgentDdpg:
         with clock("learn.optimize"), torch.no_grad():
             for name, net in self.nets.items():
                 torch._foreach_lerp_(list(self.targets[name].parameters()), list(net.parameters()), settings.follow)
+        n = len(value)
         told = {"value_loss": lost / n, "policy_loss": -gain / n, "value": value.mean(), "gradient_norm": norm}
         return {name: float(each.detach()) for name, each in (told | {"critic_gradient_norm": critics_norm}).items()}
 

@@ -21,6 +21,10 @@ NETS = {
     "hearts/compact": "velodrome.nets.hearts:compact",
     "skirmish/madt": "velodrome.nets.decision:madt",
     "skirmish/eva": "velodrome.nets.decision:eva",
+    "territory/attention": "velodrome.nets.territory:attention",
+    "territory/attention-steady": "velodrome.nets.territory:attention_steady",
+    "territory/cross": "velodrome.nets.territory:cross",
+    "territory/flatten": "velodrome.nets.territory:flatten",
 }
 """Each function returns the net and example inputs for it."""
 

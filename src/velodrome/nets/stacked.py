@@ -49,19 +49,49 @@ class Stack(nn.Module):
         return hidden
 
 
-class JointCritics(Stack):
-    """A critic for each agent, that knows what all see and do: `[agents * (seen + orders)]`, the sights first."""
+class Actors(Stack):
+    """A net for each agent; or one for all that `of [agents]` gives the same number."""
 
-    def __init__(self, agents: int, seen: int, orders: int, widths: Sequence[int]):
-        super().__init__(agents, [agents * (seen + orders), *widths, 1])
-        self.agents, self.seen, self.orders = agents, seen, orders
+    def __init__(self, of: Sequence[int], sizes: Sequence[int]):
+        super().__init__(max(of) + 1, sizes)
+        self.alone, self.one = list(of) == list(range(len(of))), max(of) == 0
+        self.register_buffer("of", torch.tensor(of), persistent=False)
+        self.of: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x [agents, rows, inputs]`, each agent's rows through its own net."""
+        if self.alone:
+            return super().forward(x)
+        if self.one:
+            return super().forward(x.reshape(1, -1, x.shape[-1])).view(*x.shape[:2], -1)
+        for number, layer in enumerate(self.layers):
+            x = torch.baddbmm(layer.bias[self.of], F.relu(x) if number else x, layer.weight[self.of])  # type: ignore[index,arg-type]
+        return x
+
+
+class JointCritics(Stack):
+    """A critic for each agent, or for all that `of [agents]` gives the same number, that knows what all see and do:
+    `[agents * (seen + orders)]`, the sights first."""
+
+    def __init__(self, of: Sequence[int], seen: int, orders: int, widths: Sequence[int]):
+        super().__init__(max(of) + 1, [len(of) * (seen + orders), *widths, 1])
+        self.agents, self.seen, self.orders = len(of), seen, orders
+        self.alone = list(of) == list(range(len(of)))
+        whose = F.one_hot(torch.tensor(of)).T.float()
+        self.register_buffer("whose", whose.repeat_interleave(orders, 1)[:, None], persistent=False)
+        self.whose: Tensor
+        """Which numbers of an action are whose critic's, `[critics, 1, agents * orders]`."""
 
     def of_own(self, joint: Tensor, own: Tensor) -> Tensor:
-        """Values `[agents, rows]` if each agent for itself had done `own [agents, rows, orders]` and all others what
-        they did. The joint part is the same for all, so only the differences pass the first layer again."""
+        """Values `[critics, rows]` if the agents of each critic had done `own [agents, rows, orders]` and all others
+        what they did. The joint part is the same for all, so only the differences pass the first layer again."""
         first: Layer = self.layers[0]  # type: ignore[assignment]
         at = self.agents * self.seen
         did = joint[:, at:].view(len(joint), self.agents, self.orders).transpose(0, 1)
-        blocks = first.weight[:, at:].view(self.agents, self.agents, self.orders, -1)
-        mine = blocks[torch.arange(self.agents), torch.arange(self.agents)]
-        return self.after(first.of_shared(joint) + torch.bmm(own - did, mine)).squeeze(-1)
+        if self.alone:
+            blocks = first.weight[:, at:].view(self.agents, self.agents, self.orders, -1)
+            mine = blocks[torch.arange(self.agents), torch.arange(self.agents)]
+            change = torch.bmm(own - did, mine)
+        else:
+            change = torch.matmul((own - did).transpose(0, 1).flatten(1) * self.whose, first.weight[:, at:])
+        return self.after(first.of_shared(joint) + change).squeeze(-1)

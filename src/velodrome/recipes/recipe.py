@@ -32,6 +32,9 @@ RECIPES = {
     "spread-maddpg": "velodrome.recipes.particles_maddpg",
     "spread-qmix": "velodrome.recipes.value",
     "tag-maddpg": "velodrome.recipes.particles_maddpg",
+    "territory": "velodrome.recipes.territory",
+    "territory-attention": "velodrome.recipes.territory",
+    "territory-flatten": "velodrome.recipes.territory",
 }
 """Where each recipe lives: one line a recipe."""
 

@@ -1,4 +1,4 @@
-"""The log-probability and entropy of choices, forward and back: only what is legal costs anything."""
+"""Choices drawn, and their log-probability and entropy, forward and back: only what is legal costs anything."""
 
 from __future__ import annotations
 
@@ -9,6 +9,36 @@ import torch
 from torch import Tensor
 
 from velodrome.compiled import kernel
+
+
+@kernel
+def draw_choices(logits, legal, draws, chance, choice, log_prob):  # type: ignore[no-untyped-def]
+    """Write a choice for each row, where its draw from 0 to below 1 falls among the chances of what is legal laid end
+    to end, and the choice's log-probability. Where nothing is legal the choice is uniform."""
+    n = logits.shape[1]
+    for row in range(logits.shape[0]):
+        highest, total, last = np.float32(-np.inf), np.float32(0), -1
+        for k in range(n):
+            if legal[row, k]:
+                highest = max(highest, logits[row, k])
+        for k in range(n):
+            if legal[row, k]:
+                chance[k] = np.exp(logits[row, k] - highest)
+                total += chance[k]
+                last = k if chance[k] > 0 else last
+        if last < 0:
+            choice[row] = np.int64(draws[row] * np.float32(n))
+            log_prob[row] = -np.log(np.float32(n))
+            continue
+        point, taken = draws[row] * total, last  # which it is at last, should the sum be rounded down
+        for k in range(n):
+            if legal[row, k]:
+                if point < chance[k]:
+                    taken = k
+                    break
+                point -= chance[k]
+        choice[row] = taken
+        log_prob[row] = logits[row, taken] - highest - np.log(total)
 
 
 @kernel
@@ -54,6 +84,14 @@ def score_back(logits, legal, choice, chance, level, entropy, to_log_prob, to_en
                 to_logits[row, k] = -chance[row, k] * (given + spread * surprise)
         if legal[row, choice[row]]:
             to_logits[row, choice[row]] += given
+
+
+def draw_choice(logits: Tensor, legal: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """A choice for each row of `logits [rows, n]` on the CPU and its log-probability, by `draws [rows]`."""
+    choice, log_prob = torch.empty(len(logits), dtype=torch.int64), torch.empty(len(logits))
+    given = [each.detach().contiguous().numpy() for each in (logits, legal, draws)]
+    draw_choices(*given, np.empty(logits.shape[1], np.float32), choice.numpy(), log_prob.numpy())
+    return choice, log_prob
 
 
 class _Score(torch.autograd.Function):

@@ -87,10 +87,13 @@ class _Operation(torch.autograd.Function):
 def operation(run: Run, weights: Sequence[Tensor], x: Tensor | None = None) -> tuple[Tensor, ...]:
     """What `run` makes of the weights, and of `x` if it knows of one that a gradient is wanted for.
 
-    If all weights were offered places, their gradients are written there, and autograd sees no more of them than the
-    one that tells it to come this way.
+    Where no gradients are wanted, autograd knows nothing of it. If all weights were offered places, their gradients are
+    written there, and autograd sees no more of them than the one that tells it to come this way.
     """
     single_threaded_products()
+    if not torch.is_grad_enabled():
+        outputs, _ = run([array_of(weight) for weight in weights], Room())
+        return tuple(torch.from_numpy(output) for output in outputs)
     places = taken(weights)
     if None in places:
         return _Operation.apply(run, weights, None, x, *weights)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,120 @@
+"""Territory learnt: how often it is won, how much land is held, and what is left of that on other maps.
+
+    python benchmarks/territory_learning.py skill    results/territory_learning.json
+    python benchmarks/territory_learning.py nets     results/territory_nets_learning.json
+
+The first trains the recipe `territory` alone on the machine, three seeds against bots with equal constants and one
+against handicapped ones. The second trains all nets for as long, two at once and a core each, and scores their land on
+the maps they know, on islands, and on boards turned round. Interrupted, each goes on; without a part, both are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from common import Disturbance, Lines, keep, two_at_once, velodrome
+from velodrome.games import make
+from velodrome.learn.evaluate import evaluate
+from velodrome.meter.statistics import mean
+from velodrome.recipes.restore import restore
+
+SEEDS, GAMES = 3, 500
+RUNS = Path("runs/territory")
+SECONDS, EVERY_S = 2400, 240
+WANTED, WANTED_ABOVE_GREEDY = 0.5, 0.15
+ARMS = {
+    "cross": ("territory",),
+    "flatten": ("territory-flatten",),
+    "attention": ("territory-attention",),
+    "attention, steady": ("territory-attention", "--steady"),
+}
+ARM_SECONDS = 600
+ELSEWHERE: dict[str, dict[str, Any]] = {"plains": {}, "islands": {"map": "islands"}, "hills": {"map": "hills"}}
+
+
+def trained(run: Path, seed: int, seconds: int, *command: str) -> dict[str, Any]:
+    """Train, going on with a run that is there."""
+    return velodrome("train", *command, "--run", str(run), "--resume", "--seed", str(seed), "--seconds", str(seconds))
+
+
+def skill(seed: int, opponents: str) -> dict[str, Any]:
+    """One seed, alone on the machine, with its curve."""
+    run, others, curve = RUNS / f"skill-{opponents}-{seed}", Disturbance(), []
+    for seconds in range(EVERY_S, SECONDS + 1, EVERY_S):
+        found = trained(run, seed, seconds, "territory", "--opponents", opponents)
+        score = velodrome("evaluate", str(run), "--episodes", str(GAMES), "--seed", "1000")
+        curve.append({"seconds": found["seconds"], "game_steps": found["game_steps"], "wins": score["score"]})
+    return {
+        "opponents": opponents, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"],
+        "wins": score["score"], "stderr": score["stderr"], "curve": curve, "others_took": others.share(),
+        "bots": {bot: one["score"] for bot, one in score["baselines"].items()},
+    }  # fmt: skip
+
+
+def all_skill() -> None:
+    """Three seeds against equal opponents, one against handicapped ones."""
+    lines = Lines("territory_learning")
+    for opponents, seeds in (("equal", SEEDS), ("handicapped", 1)):
+        for seed in range(seeds):
+            if not lines.has(opponents=opponents, seed=seed):
+                lines.add(skill(seed, opponents))
+    together = []
+    for opponents in ("equal", "handicapped"):
+        own = [row for row in lines.rows if row["opponents"] == opponents]
+        found = mean([row["wins"] for row in own])
+        wanted = max(WANTED, own[0]["bots"]["greedy"] + WANTED_ABOVE_GREEDY)
+        together.append(
+            {
+                "opponents": opponents, "wins": found.mean, "interval": list(found.interval), "wanted": wanted,
+                **own[0]["bots"], "seconds": SECONDS, "seeds": found.n,
+            }
+        )  # fmt: skip
+    keep("territory_learning", lines.rows, together=together)
+    lines.close()
+
+
+def arm(name: str, seed: int) -> dict[str, Any]:
+    """One net, one seed, one core."""
+    run = RUNS / f"{name.replace(', ', '-')}-{seed}"
+    found = trained(run, seed, ARM_SECONDS, *ARMS[name], "--lanes", "1", "--threads", "1")
+    trainer = restore(run).trainer
+    options = trainer.game.spec.settings | {"score": "land"}
+    land = {
+        place: evaluate(trainer, make("territory", **(options | other)), episodes=GAMES, seed=1000, greedy=True).score
+        for place, other in ELSEWHERE.items()
+    }
+    return {"net": name, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"], "land": land}
+
+
+def all_nets() -> None:
+    """Every net, every seed."""
+    lines = Lines("territory_nets_learning")
+    jobs = [(name, seed) for seed in range(SEEDS) for name in ARMS if not lines.has(net=name, seed=seed)]
+    two_at_once(lines, arm, jobs)
+    together = []
+    for name in ARMS:
+        own = [row for row in lines.rows if row["net"] == name]
+        line: dict[str, Any] = {"net": name, "frames": sum(row["game_steps"] for row in own) / len(own)}
+        for place in ELSEWHERE:
+            found = mean([row["land"][place] for row in own])
+            line |= {f"land, {place}": found.mean, f"{place} interval": list(found.interval)}
+        together.append(line | {"seconds": ARM_SECONDS, "seeds": len(own)})
+    keep("territory_nets_learning", lines.rows, together=together)
+    lines.close()
+
+
+PARTS = {"skill": all_skill, "nets": all_nets}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS)
+    part = parser.parse_args().part
+    for name in [part] if part else PARTS:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()
