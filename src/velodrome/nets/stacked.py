@@ -65,7 +65,7 @@ class Actors(Stack):
         if self.one:
             return super().forward(x.reshape(1, -1, x.shape[-1])).view(*x.shape[:2], -1)
         for number, layer in enumerate(self.layers):
-            x = torch.baddbmm(layer.bias[self.of], F.relu(x) if number else x, layer.weight[self.of])  # type: ignore[index,arg-type]
+            x = torch.baddbmm(layer.bias[self.of], F.relu(x) if number else x, layer.weight[self.of])  # type: ignore[index]
         return x
 
 

@@ -269,8 +269,10 @@ def advise(bot, heads, boards, lo, hi, legal, ticks, actions):  # type: ignore[n
             actions[i, 0] = by_rule(game, board, targets, ticks)
         elif bot == GREEDY:
             actions[i, 0] = greedy(game, targets)
-            if legal[i, 0, actions[i, 0] + 1]:
-                actions[i, 0] += 1
+        if not legal[i, 0, actions[i, 0]]:
+            actions[i, 0] = 2 * len(INTENSITIES) * WAIT
+        if bot == GREEDY and legal[i, 0, actions[i, 0] + 1]:
+            actions[i, 0] += 1
 
 
 class Territory(Game):
