@@ -318,3 +318,7 @@ class Game:
     def describe(self, game: int) -> str:
         """One game's position as text that a person can check: the body of golden transcripts."""
         raise NotImplementedError
+
+    def picture(self, game: int) -> Array | None:
+        """One game's position as a picture `[height, width, 3]` of bytes, where the game has one."""
+        return None

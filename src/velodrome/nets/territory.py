@@ -22,6 +22,9 @@ DIRECTIONS, CHOICES = 8, 10
 """Directions, and the orders in each; waiting is one direction more."""
 ORDERS = (DIRECTIONS + 1) * CHOICES
 CELLS, FEATURES, SIGHTS = 16, 8, 10
+PATIENCE = 3.5
+"""What speaks for waiting at first, so that a new net waits four times in five: who attacks at every turn never has the
+troops that an attack takes."""
 
 
 class Heads(nn.Module):
@@ -178,13 +181,13 @@ class Across(nn.Module):
 class CrossNet(nn.Module):
     """Squares of the coarse map and directions look at each other.
 
-    The map is 64 tokens, the directions and the sixteen numbers are nine. First the map asks the nine, then the nine
+    The map is 16 tokens, the directions and the sixteen numbers are nine. First the map asks the nine, then the nine
     ask the map; each direction then has its own orders, so what lies where decides what is done there.
     """
 
     wants = ("coarse", "sights", "globals", "legal")
 
-    def __init__(self, width: int = 64, heads: int = 4, patch: int = 2):
+    def __init__(self, width: int = 64, heads: int = 4, patch: int = 4):
         super().__init__()
         self.patch, self.side = patch, CELLS // patch
         self.patches = nn.Linear(FEATURES * patch * patch, width)
@@ -194,16 +197,17 @@ class CrossNet(nn.Module):
         self.numbers = nn.Linear(GLOBALS, width)
         self.map_asks, self.nine_ask = Across(width, heads), Across(width, heads)
         self.think = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
         self.norm = nn.LayerNorm(width)
         self.orders, self.wait = nn.Linear(2 * width, CHOICES), nn.Linear(width, CHOICES)
         self.critic = nn.Sequential(nn.Linear(2 * width, 128), nn.GELU(), nn.Linear(128, 1))
         for last in (self.orders, self.wait):
             orthogonal(last, last)
+        nn.init.constant_(self.wait.bias, PATIENCE)
 
     def tokens(self, views: Views) -> tuple[Tensor, Tensor]:
-        """The map `[rows, 64, width]` and the nine `[rows, 9, width]`."""
+        """The map `[rows, 16, width]` and the nine `[rows, 9, width]`."""
         rows, side, patch = len(views["coarse"]), self.side, self.patch
         cut = views["coarse"].view(rows, side, patch, side, patch * FEATURES).transpose(2, 3)
         places = F.gelu(self.patches(cut.reshape(rows, side * side, -1))) + self.places
@@ -224,7 +228,7 @@ class CrossNet(nn.Module):
 
     @torch.no_grad()
     def looks(self, views: Views) -> dict[str, Tensor]:
-        """Where on the map the directions, and the numbers, look: `[rows, 8, 8]`."""
+        """Where on the map the directions, and the numbers, look: `[rows, 4, 4]`."""
         places, nine = self.tokens(views)
         weights = self.nine_ask.weights(nine, self.map_asks(places, nine))
         weights = weights.view(*weights.shape[:2], self.side, self.side)

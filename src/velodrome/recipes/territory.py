@@ -49,7 +49,7 @@ class Settings(Shared):
     width: int = 64
     """Of the net."""
     ppo: Ppo = Ppo(
-        batch=16384, minibatch=2048, epochs=2, rate=1e-3, rate_halves=300, discount=0.99, trace=0.95, entropy=0.02,
+        batch=16384, minibatch=1024, epochs=2, rate=2e-3, rate_halves=200, discount=0.99, trace=0.95, entropy=0.02,
         entropy_halves=150,
     )  # fmt: skip
 

@@ -5,7 +5,8 @@ metrics.jsonl       a line an iteration: iteration, seconds into the training, i
 budget.jsonl        a line an iteration: iteration, and where its time went
 evaluations.jsonl   a line an evaluation: iteration, seconds, against whom, score
 checkpoints/        see checkpoint.py
-profile.json, cards.json, verdicts.jsonl, trace.json.gz, report.html, report.md: what the verbs of these names add
+profile.json, cards.json, looks.json, verdicts.jsonl, trace.json.gz, report.html, report.md: what the verbs of these
+names add
 """
 
 from __future__ import annotations

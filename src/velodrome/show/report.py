@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from velodrome import __version__
 from velodrome.meter.budget import UNACCOUNTED, Phase
-from velodrome.show.cards import keep_cards
 from velodrome.show.charts import Chart, Series, Strip, Tick, line_chart, number, phase_colour, strips
+from velodrome.show.facts import keep_facts
 from velodrome.show.story import UNITS, Record, Score, Story, flat, read, rolling_median
 from velodrome.show.words import amount, duration, listed, measured, several, share, short, size
 
@@ -59,6 +59,15 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A position, or what of it a net looks at."""
+
+    title: str
+    data: str
+    """PNG in base64."""
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the Markdown report."""
 
@@ -96,6 +105,8 @@ class Page:
     rate_note: str = ""
     small: list[Chart] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
+    looks: list[tuple[str, list[Picture]]] = field(default_factory=list)
+    """Rows of pictures, and what each row shows."""
     verdict_head: list[str] = field(default_factory=list)
     verdict_rows: Rows = field(default_factory=list)
     machine_rows: Rows = field(default_factory=list)
@@ -126,7 +137,7 @@ class Page:
 def write_report(run_folder: Path | str) -> dict[str, Path]:
     """Write report.html and report.md into the run folder; returns their paths under `html` and `markdown`."""
     folder = Path(run_folder)
-    keep_cards(folder)
+    keep_facts(folder)
     page = page_of(read(folder))
     paths = {"html": folder / "report.html", "markdown": folder / "report.md"}
     write_whole(paths["html"], render_html(page))
@@ -156,10 +167,19 @@ def page_of(story: Story) -> Page:
     _add_throughput(page, story)
     page.small = [chart for name, title, unit in SIGNS if (chart := _sign(story, name, title, unit)) is not None]
     page.cards = [_card(model) for model in story.cards]
+    page.looks = _looks(story)
     page.verdict_head, page.verdict_rows = _verdict_table(story.verdicts)
     page.machine_rows = pairs(flat(story.config.get("machine") or {}))
     page.setting_rows = pairs(_told(story.config) | flat(story.config.get("settings") or {}))
     return page
+
+
+def _looks(story: Story) -> list[tuple[str, list[Picture]]]:
+    return [
+        (f"{name}, {look['position']}", [Picture(title, data) for title, data in look["pictures"].items()])
+        for name, looks in story.looks.items()
+        for look in looks
+    ]
 
 
 def verdict(story: Story) -> list[str]:

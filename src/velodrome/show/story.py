@@ -65,6 +65,8 @@ class Story:
     scores: list[Score]
     verdicts: list[Record]
     cards: list[Record]
+    looks: dict[str, list[Record]]
+    """Where each net looks, in a few positions."""
     profile: Record
 
     @property
@@ -121,6 +123,7 @@ def read(folder: Path) -> Story:
         scores=with_baselines([score_from_json(line) for line in run.lines("evaluations.jsonl")]),
         verdicts=run.lines("verdicts.jsonl"),
         cards=_document(folder / "cards.json").get("models", []),
+        looks=_document(folder / "looks.json").get("nets", {}),
         profile=_document(folder / "profile.json"),
     )
 

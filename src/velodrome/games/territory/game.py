@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from colorsys import hls_to_rgb
 from typing import Literal
 
 import numpy as np
@@ -67,6 +68,14 @@ FULL_ENOUGH, HALF = 0.6, 2
 """How full the greedy player is when it attacks others, and the intensity with which it does."""
 SIGNS = ".@" + "".join(chr(code) for code in range(ord("a"), ord("z") + 1)) + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """Who holds a tile: nobody, the agent, the bots."""
+COLOURS = np.array(
+    [
+        (120, 140, 160), (225, 220, 205), (30, 90, 200),
+        *(tuple(round(255 * part) for part in hls_to_rgb(0.02 + 0.61803 * n % 0.5, 0.5, 0.6)) for n in range(MOST)),
+    ],
+    np.uint8,
+)  # fmt: skip
+"""Of water, nobody's land, the agent's, then each bot's; no bot is blue."""
 DRAWN = 32
 """Columns of the map in a transcript."""
 DRAWN_EVERY = 200
@@ -408,6 +417,11 @@ class Territory(Game):
         owner: Array = self.records["owner"][game].reshape(shape)[inner].astype(np.int64)
         owner[self.records["terrain"][game].reshape(shape)[inner] == WATER] = -1
         return owner
+
+    def picture(self, game: int) -> Array:
+        """The board: water, nobody's land, the agent's, and the bots', each in a colour of its own."""
+        picture: Array = COLOURS[self.board(game) + 1]
+        return picture
 
     def describe_action(self, action: object, game: int, row: int) -> str:
         """The order in words."""
