@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -201,9 +202,13 @@ class Plain(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x [rows, n]`."""
-        if len(self) > 1 and len(x) <= FEW and serves(x) and not (self.training and self.dropout):
-            return chain(x, list(self.parameters()))
+        if len(x) <= FEW and len(self._weights) > 2 and serves(x) and not (self.training and self.dropout):
+            return chain(x, self._weights)
         return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
+
+    @cached_property
+    def _weights(self) -> list[Tensor]:
+        return list(self.parameters())
 
     def forward_flops(self, x: Tensor) -> int:
         """Products, for the card."""
