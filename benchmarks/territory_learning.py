@@ -5,7 +5,8 @@
 
 The first trains the recipe `territory` alone on the machine, three seeds against bots with equal constants and one
 against handicapped ones. The second trains all nets for as long, two at once and a core each, and scores their land on
-the maps they know, on islands, and on boards turned round. Interrupted, each goes on; without a part, both are done.
+the maps they know, on others, and on a smaller field in the middle of the board and shifted to its corner. Interrupted,
+each goes on; without a part, both are done.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ ARMS = {
     "attention, steady": ("territory-attention", "--steady"),
 }
 ARM_SECONDS = 600
-ELSEWHERE: dict[str, dict[str, Any]] = {"plains": {}, "islands": {"map": "islands"}, "hills": {"map": "hills"}}
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "plains": {}, "islands": {"map": "islands"}, "hills": {"map": "hills"},
+    "a field in the middle": {"field": 48}, "in the corner": {"field": 48, "at": "corner"},
+}  # fmt: skip
 
 
 def trained(run: Path, seed: int, seconds: int, *command: str) -> dict[str, Any]:

@@ -180,6 +180,15 @@ def test_maps(map: str) -> None:
             assert hangs_together(each)
 
 
+@pytest.mark.parametrize(("at", "first"), [("middle", 8), ("corner", 0)])
+def test_land_lies_on_its_field(at: str, first: int) -> None:
+    game = make("territory", 1, 0, size=64, field=48, at=at, observation="coarse")
+    assert isinstance(game, Territory)
+    land = game.board(0) >= 0
+    assert land[first : first + 48, first : first + 48].all()
+    assert land.sum() == 48 * 48 == game.heads["land"][0]
+
+
 def hangs_together(land: Array) -> bool:
     """Whether all of it can be walked over."""
     reached = np.zeros_like(land)
@@ -579,6 +588,7 @@ def test_a_tick_is_a_tick() -> None:
         ({"size": 48}, "size=48 is not one of 32, 64, 128"),
         ({"bots": 51}, "bots=51; it takes from 1 to 50"),
         ({"map": "moon"}, "map='moon' is not one of plains, hills, islands"),
+        ({"field": 15}, "field=15; it takes from 16 to the board's 64, or 0"),
         ({"ticks": 0}, "ticks=0, longest=1000: both are at least 1"),
     ],
 )

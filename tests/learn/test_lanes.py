@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from test_ppo import MIXED, SMALL, trainer, weights
 from velodrome.learn.lanes import LaneGone, Lanes, possible, shared_zeros
 from velodrome.meter.clock import Clock
 from velodrome.meter.trace import Trace
+from velodrome.recipes import find
 
 QUIET = Clock(enabled=False)
 
@@ -190,3 +192,11 @@ def test_there_is_one_lane_where_there_cannot_be_more() -> None:
     assert not possible("cuda")
     with pytest.raises(ValueError, match="at least one"):
         Lanes(0, {})
+
+
+def test_batch_statistics_are_for_one_lane() -> None:
+    recipe = find("territory-attention")
+    settings = replace(recipe.settings(), lanes=2, size=32)
+    with pytest.raises(ValueError, match="lanes=2: running batch statistics would differ"):
+        recipe.build(settings, 0, "cpu")
+    recipe.build(replace(settings, steady=True), 0, "cpu")

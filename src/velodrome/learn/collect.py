@@ -26,6 +26,10 @@ _PIECE = 4096
 """Rows that a net looks at in one go: what it makes of them stays in the cache."""
 
 
+def _staged(view: Tensor, pinned: bool) -> Tensor:
+    return torch.empty_like(view).pin_memory() if pinned else torch.empty_like(view)
+
+
 class Collector:
     """The games of one lane and the segment that was played last."""
 
@@ -48,9 +52,9 @@ class Collector:
         wanted = {name for net in nets.values() for name in net.wants} | self.actions.masks  # type: ignore[union-attr]
         self.now = {name: torch.from_numpy(view) for name, view in game.views.items() if name in wanted}
         self.now["seat"] = torch.from_numpy(game.seat)
-        on_cpu = torch.device(device).type == "cpu"
+        kind = torch.device(device).type
         self.staging = (
-            None if on_cpu else {name: torch.empty_like(view).pin_memory() for name, view in self.now.items()}
+            None if kind == "cpu" else {name: _staged(view, kind == "cuda") for name, view in self.now.items()}
         )
         """Copies of the views that a GPU can fetch by itself."""
         self.flat = {name: view.flatten(0, 1) for name, view in self.now.items()}

@@ -126,6 +126,8 @@ class SelfPlay:
         if critic is not None:
             self.nets["critic"] = critic.to(device)
         lanes = lanes if possible(device) else 1
+        if lanes > 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules()):
+            raise ValueError(f"lanes={lanes}: running batch statistics would differ from lane to lane; use lanes=1")
         apart = settings.critic_rate > 0 and critic is not None
         self.groups = [[each] for each in self.nets.values()] if apart else [list(self.nets.values())]
         """Nets that share an optimizer; the player is among the first."""
@@ -215,7 +217,7 @@ class SelfPlay:
     def _normalise(self, lane: Lane) -> dict[str, float]:
         """Normalise the advantages over all lanes, and say what the segments held."""
         segment, outcomes = lane.segment, lane.segment.outcomes()
-        advantage, returns = segment.advantage[segment.rows].double(), segment.returns[segment.rows].double()
+        advantage, returns = (part[segment.rows].cpu().double() for part in (segment.advantage, segment.returns))
         sums = [len(advantage), *(float(each) for part in (advantage, returns) for each in (part.sum(), part @ part))]
         shown = self.team.exchange(*sums, outcomes.size, float(outcomes.sum())).sum(0)
         n, total, squares, returned, returned_squares, ended, score = shown

@@ -68,6 +68,8 @@ class Published(Shared):
 class AttentionSettings(Published):
     """What can be set from the command line."""
 
+    lanes: int = 1
+    """Running batch statistics are kept in one process; the steady net can have several."""
     steady: bool = False
     """Without batch statistics and dropout, which PPO's ratio suffers from."""
 

@@ -25,7 +25,7 @@ class Compare:
     seed: int = 0
     """Of the nets' weights."""
     device: str = "cpu"
-    """cpu or cuda, for nets."""
+    """cpu, cuda or mps, for nets."""
     threads: Count = None
     """Threads that torch may use for one operation."""
     json: bool = False

@@ -42,7 +42,7 @@ class Evaluate:
     seed: int = 0
     """The same seed plays the same games."""
     device: Name = None
-    """cpu or cuda; by default what the run was trained on."""
+    """cpu, cuda or mps; by default what the run was trained on."""
     threads: Count = None
     """Threads that torch may use for one operation."""
     json: bool = False

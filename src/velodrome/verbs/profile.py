@@ -44,7 +44,7 @@ class Profile:
     seed: int = 0
     """For a recipe; a run has its own."""
     device: Name = None
-    """cpu or cuda; by default what the run was trained on."""
+    """cpu, cuda or mps; by default what the run was trained on."""
     threads: Count = None
     """Threads that torch may use for one operation."""
     json: bool = False

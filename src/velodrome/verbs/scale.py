@@ -42,7 +42,7 @@ class Scale:
     seed: int = 0
     """Of every process."""
     device: str = "cpu"
-    """cpu or cuda."""
+    """cpu, cuda or mps."""
     threads: Count = None
     """Threads that torch may use for one operation."""
     json: bool = False

@@ -48,7 +48,7 @@ class Train:
     seeds: Count = None
     """Train this many seeds one after another, evaluate each, and give mean and interval."""
     device: Name = None
-    """cpu (by default) or cuda."""
+    """cpu (by default), cuda or mps."""
     settings: Folder = None
     """A file with settings, such as the tuned.json of `velodrome tune`; flags change them further."""
     threads: Count = None

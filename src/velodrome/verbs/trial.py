@@ -40,7 +40,7 @@ class Trial:
     seed: int = 0
     """Of the first pair; the others follow."""
     device: str = "cpu"
-    """cpu or cuda."""
+    """cpu, cuda or mps."""
     json: bool = False
     """Answer with one JSON document."""
 

@@ -39,7 +39,7 @@ class Tune:
     seed: int = 0
     """Of the first pair of every trial; the others follow."""
     device: str = "cpu"
-    """cpu or cuda."""
+    """cpu, cuda or mps."""
     threads: Count = None
     """Threads that torch may use for one operation, to begin with."""
     json: bool = False

@@ -55,9 +55,11 @@ from velodrome.games.territory.world import (
     share_of,
 )
 
+LEAST_FIELD = 16
 RANDOM, IDLE, RULE, GREEDY = range(4)
 BOTS = ("random", "wait", "rule", "greedy")
 MAPS = ("plains", "hills", "islands")
+PLACES = ("middle", "corner")
 OPPONENTS = ("equal", "handicapped")
 REWARDS = ("plain", "published")
 SCORES = ("wins", "land")
@@ -143,12 +145,12 @@ def play_decision(game, board, room, targets, action, ticks, longest, published)
 
 
 @kernel
-def deal(heads, boards, lo, hi, which, size, players, kind, mild, rewards, ended, cut):  # type: ignore[no-untyped-def]
+def deal(heads, boards, lo, hi, which, size, players, kind, field, corner, mild, rewards, ended, cut):  # type: ignore[no-untyped-def]
     """Start the next of the marked games."""
     room = room_for(boards)
     for i in range(lo, hi):
         if which[i]:
-            begin(heads[i], board_of(boards, i), room, size, players, kind, mild)
+            begin(heads[i], board_of(boards, i), room, size, players, kind, field, corner, mild)
             rewards[i, :] = 0
             ended[i] = cut[i] = False
 
@@ -292,6 +294,8 @@ class Territory(Game):
     - `opponents`: "equal" to the agent, or "handicapped" as published: fewer troops at first, a third of the limit, six
       tenths of the growth, half the gold, and cheaper to attack.
     - `map`: "plains", "hills" or "islands" that hang together, drawn anew for every game.
+    - `field`: tiles along a side of the square that can be land, 0 for all; `at` has it in the "middle" of the board or
+      in its "corner".
     - `ticks`: of a decision, of a tenth of a second each.
     - `longest`: decisions of a game.
     - `observation`: "published", a map of 128 by 128 by 5; or "coarse", a map of 16 by 16 and what lies
@@ -316,6 +320,8 @@ class Territory(Game):
         bots: int = 5,
         opponents: Literal["equal", "handicapped"] = "equal",
         map: Literal["plains", "hills", "islands"] = "plains",
+        field: int = 0,
+        at: Literal["middle", "corner"] = "middle",
         ticks: int = 10,
         longest: int = 1000,
         observation: Literal["coarse", "published"] = "published",
@@ -329,12 +335,15 @@ class Territory(Game):
         if min(ticks, longest) < 1:
             raise ValueError(f"territory: ticks={ticks}, longest={longest}: both are at least 1")
         for name, value, known in (
-            ("opponents", opponents, OPPONENTS), ("map", map, MAPS), ("observation", observation, OBSERVATIONS),
-            ("reward", reward, REWARDS), ("score", score, SCORES),
+            ("opponents", opponents, OPPONENTS), ("map", map, MAPS), ("at", at, PLACES),
+            ("observation", observation, OBSERVATIONS), ("reward", reward, REWARDS), ("score", score, SCORES),
         ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"territory: {name}={value!r} is not one of {', '.join(known)}")
+        if field and not LEAST_FIELD <= field <= size:
+            raise ValueError(f"territory: field={field}; it takes from {LEAST_FIELD} to the board's {size}, or 0")
         self.size, self.bots, self.ticks = size, bots, ticks
+        self.field, self.corner = field or size, at == "corner"
         self.kind, self.mild, self.published = MAPS.index(map), opponents == "handicapped", reward == "published"
         self.land, self.coarse = score == "land", observation == "coarse"
         self.record = record_of(size, bots + 1)
@@ -353,10 +362,10 @@ class Territory(Game):
             )
         spec = Spec(
             "territory", 1, 1, views, (Choice("order", ACTIONS, "legal"),),
-            Score("wins" if score == "wins" else "land", "higher"), longest, BOTS,
+            Score(score, "higher"), longest, BOTS,
             settings={
-                "size": size, "bots": bots, "opponents": opponents, "map": map, "ticks": ticks, "longest": longest,
-                "observation": observation, "reward": reward, "score": score,
+                "size": size, "bots": bots, "opponents": opponents, "map": map, "field": field, "at": at,
+                "ticks": ticks, "longest": longest, "observation": observation, "reward": reward, "score": score,
             },
         )  # fmt: skip
         super().__init__(spec, games, seed, threads, first, duplicate)
@@ -380,8 +389,8 @@ class Territory(Game):
     def deal(self, lo: int, hi: int, which: Array) -> None:
         """Draw a map and put everyone on it where marked."""
         deal(
-            self.heads, self.boards, lo, hi, which, self.size, self.bots + 1, self.kind, self.mild,
-            self.rewards, self.ended, self.cut,
+            self.heads, self.boards, lo, hi, which, self.size, self.bots + 1, self.kind, self.field, self.corner,
+            self.mild, self.rewards, self.ended, self.cut,
         )  # fmt: skip
         self._look(lo, hi, which)
 

@@ -67,14 +67,16 @@ def heights(game, room):  # type: ignore[no-untyped-def]
 
 
 @rule
-def draw_terrain(game, board, room, kind):  # type: ignore[no-untyped-def]
-    """Land everywhere, with hills, or islands that hang together; a margin of water around."""
+def draw_terrain(game, board, room, kind, field, corner):  # type: ignore[no-untyped-def]
+    """Land on a square field in the middle or in a corner, all of it, with hills, or islands that hang together; water
+    around."""
     board.terrain[:] = WATER
     if kind != FLAT:
         heights(game, room)
     sea = height_of_share(game, room, 1 - LAND) if kind == ISLANDS else -1.0
-    for y in range(1, game.size + 1):
-        for x in range(1, game.size + 1):
+    first = 1 if corner else 1 + (game.size - field) // 2
+    for y in range(first, first + field):
+        for x in range(first, first + field):
             at = y * game.wide + x
             board.terrain[at] = PLAINS
             if kind == HILLY:
@@ -171,10 +173,10 @@ def radius_for(land, players):  # type: ignore[no-untyped-def]
 
 
 @rule
-def begin(game, board, room, size, players, kind, mild):  # type: ignore[no-untyped-def]
+def begin(game, board, room, size, players, kind, field, corner, mild):  # type: ignore[no-untyped-def]
     """Everything in its place for the next game."""
     game.size, game.wide, game.players = size, size + 2, players
-    draw_terrain(game, board, room, kind)
+    draw_terrain(game, board, room, kind, field, corner)
     game.least = max(LEAST, int(LEAST_SHARE * game.land))
     game.spacing = max(SPACING * size // ON, 2)
     game.now, game.over, game.moved = 0, RUNNING, 0
