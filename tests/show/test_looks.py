@@ -66,7 +66,7 @@ def test_weights_cover_the_picture_evenly() -> None:
 
 def test_the_report_shows_them(tmp_path: Path) -> None:
     folder = bare_run(tmp_path / "run")
-    assert "What they look at" not in render_html(page_of(read(folder)))
+    assert "What the nets look at" not in render_html(page_of(read(folder)))
     looks = {"net": [{"position": "after 3 decisions", "pictures": {"the position": "AAAA", "a gate": "BBBB"}}]}
     (folder / "looks.json").write_text(json.dumps({"nets": looks}))
     html = render_html(page_of(read(folder)))
