@@ -219,6 +219,7 @@ class Tactician(nn.Module):
         self.goal = style.entry(GOAL + settings.picture, width, drops=False)
         self.none = nn.Parameter(torch.randn(width) * width**-0.5) if settings.no_target else None
         self.between = _between(settings)
+        self.choice: Attention | Scores
         self.choice = Attention(width, settings.heads) if settings.choice == "attention" else Scores(width, style)
         self.approach = style.head(width, width // 2, APPROACH)
         self.about = style.head(width, width // 2, ABOUT)
@@ -272,7 +273,8 @@ class Lstm(nn.Module):
     def start(self, rows: int) -> Memory:
         """What so many sequences remember at first."""
         shape = rows, self.layers.num_layers, self.layers.hidden_size
-        return {name: self.layers.weight_hh_l0.new_zeros(shape) for name in ("hidden", "cell")}
+        weight: Tensor = self.layers.all_weights[0][0]
+        return {name: weight.new_zeros(shape) for name in ("hidden", "cell")}
 
     def forward(self, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """`x [rows, steps, width]`, behind what is remembered; returns as much, and what is then remembered."""

@@ -27,7 +27,8 @@ class Experts(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """`x [rows, n, width]`, of which `known [rows, n]` is there. An expert works for those that ask it alone."""
-        shares, found = self.route(x, known), []
+        shares = self.route(x, known)
+        found: list[tuple[Tensor, Tensor]] = []
         for number, expert in enumerate(self.experts):
             rows = shares[:, number].nonzero().squeeze(1)
             if len(rows):

@@ -78,4 +78,5 @@ def convolved(x: Tensor, filters: Tensor) -> Tensor:
     """Each channel of `x [rows, steps, channels]` with its filter `[steps, channels]`, from the past alone."""
     steps = x.shape[1]
     spectrum = torch.fft.rfft(x, 2 * steps, 1) * torch.fft.rfft(filters, 2 * steps, 0)
-    return torch.fft.irfft(spectrum, 2 * steps, 1)[:, :steps]
+    found: Tensor = torch.fft.irfft(spectrum, 2 * steps, 1)
+    return found[:, :steps]

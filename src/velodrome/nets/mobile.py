@@ -105,6 +105,9 @@ class Mobile(nn.Module):
             Convolution(channels, LAST, active=nn.Hardswish()),
         )
         self.head = nn.Sequential(nn.Linear(LAST, HIDDEN), nn.Hardswish(), nn.Linear(HIDDEN, outputs))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
 
     def forward(self, picture: Tensor) -> Tensor:
         """`picture [..., height, width, 3]`, bytes or numbers from 0 to 1, as `[..., outputs]`."""

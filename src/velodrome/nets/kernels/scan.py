@@ -148,9 +148,10 @@ def scan_backward(x, step, rate, enter, read, skip, state, given, given_state, f
     to_x, to_step, to_rate, to_enter, to_read, to_skip, to_state = to
     tape, past, line = room
     zero, scale = x.dtype.type(0), x.dtype.type(LOG_2)
-    tape[:], past[:], line[:] = zero, zero, zero
     for begin in range(first, last, LANES):
         many = min(LANES, last - begin)
+        if many < LANES:  # lanes without a channel add nothing to what is summed over all
+            tape[:], line[:] = zero, zero
         for row in range(x.shape[0]):
             for t in range(x.shape[1]):
                 now = tape[t]
@@ -161,11 +162,8 @@ def scan_backward(x, step, rate, enter, read, skip, state, given, given_state, f
                     now[TO_STEP + k], now[TO_PUSH + k] = zero, zero
             for n in range(rate.shape[0]):
                 for k in range(many):
-                    line[RATE + k], line[TO_RATE + k], line[FLOW + k] = (
-                        rate[n, begin + k],
-                        zero,
-                        state[row, n, begin + k],
-                    )
+                    line[RATE + k], line[TO_RATE + k] = rate[n, begin + k], zero
+                    line[FLOW + k] = state[row, n, begin + k]
                 bring_forward(tape, past, line, enter[row, n])
                 for k in range(many):
                     line[FLOW + k] = given_state[row, n, begin + k]
@@ -197,7 +195,7 @@ class _Scan(torch.autograd.Function):
         return torch.from_numpy(out), torch.from_numpy(after)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         x, step, rate, enter, read, skip, state = map(array_from, context.saved_tensors)
         given, given_state = map(array_from, gradients)
