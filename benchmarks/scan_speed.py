@@ -32,6 +32,8 @@ WANTED = {"loop": 3.0, "mambapy": 1.0}
 """How many times faster than which side: than the loop at the first shape, than the package at all."""
 AGREE = 1e-3
 """Of the largest number, for outputs and gradients."""
+MOST_COMPILED = 64
+"""Steps of a loop that is compiled: each is spelt out, and with many that takes longer than all the rest."""
 LEAST_S = 0.05
 """A turn lasts at least so long."""
 
@@ -120,7 +122,9 @@ def measured(shape: tuple[int, int, int], threads: int, rounds: int) -> list[dic
     torch.set_num_threads(threads)
     torch.compiler.reset()
     given = inputs(*shape)
-    sides: dict[str, Scan] = {"ours": ours, "loop": loop, "compiled": torch.compile(loop)}
+    sides: dict[str, Scan] = {"ours": ours, "loop": loop}
+    if shape[1] <= MOST_COMPILED:
+        sides["compiled"] = torch.compile(loop)
     theirs = mambapys()
     if theirs is not None:
         sides["mambapy"] = theirs

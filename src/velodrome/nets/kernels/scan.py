@@ -75,8 +75,9 @@ def _power_of_two(exponent):  # type: ignore[no-untyped-def]
 
 
 @summing_kernel
-def scan_forward(x, step, rate, enter, read, skip, first, last, line, cells, state, out):  # type: ignore[no-untyped-def]
-    """Bring the states of some channels forward over all steps, and write what is read of them."""
+def scan_forward(x, step, rate, enter, read, skip, state, first, last, room, out, after):  # type: ignore[no-untyped-def]
+    """Bring the states of some channels forward over all steps; write what is read of them, and the last ones."""
+    line, cells = room
     states, zero = rate.shape[0], x.dtype.type(0)
     line[:], cells[:] = zero, zero
     for begin in range(first, last, LANES):
@@ -100,7 +101,7 @@ def scan_forward(x, step, rate, enter, read, skip, first, last, line, cells, sta
                     out[row, t, begin + k] = line[2 * LANES + k]
             for n in range(states):
                 for k in range(many):
-                    state[row, n, begin + k] = cells[n, LANES + k]
+                    after[row, n, begin + k] = cells[n, LANES + k]
 
 
 @summing_kernel
@@ -185,11 +186,11 @@ class _Scan(torch.autograd.Function):
     def forward(context: Any, *given: Tensor) -> tuple[Tensor, Tensor]:
         x, step, rate, enter, read, skip, state = map(array_from, given)
         context.save_for_backward(*given)
-        after, out, power = state.copy(), np.empty_like(x), rate / x.dtype.type(LOG_2)
+        out, after, power = np.empty_like(x), np.empty_like(state), rate / x.dtype.type(LOG_2)
 
         def part(first: int, last: int) -> None:
-            line, cells = _room(x, (3 * LANES,), (len(rate), 2 * LANES))
-            scan_forward(x, step, power, enter, read, skip, first, last, line, cells, after, out)
+            room = _room(x, (3 * LANES,), (len(rate), 2 * LANES))
+            scan_forward(x, step, power, enter, read, skip, state, first, last, room, out, after)
 
         _by_halves(part, x.shape[-1], x.size * len(rate))
         return torch.from_numpy(out), torch.from_numpy(after)
@@ -208,8 +209,7 @@ class _Scan(torch.autograd.Function):
             to_enter, to_read = np.zeros_like(enter), np.zeros_like(read)
             shares.append((to_enter, to_read))
             to = to_x, to_step, to_rate, to_enter, to_read, to_skip, to_state
-            steps = x.shape[1]
-            room = _room(x, (steps, 6 * LANES), (steps + 1, LANES), (3 * LANES,))
+            room = _room(x, (x.shape[1], 6 * LANES), (x.shape[1] + 1, LANES), (3 * LANES,))
             scan_backward(x, step, power, enter, read, skip, state, given, given_state, first, last, room, to)
 
         _by_halves(part, x.shape[-1], x.size * len(rate))
