@@ -14,7 +14,14 @@ from torch import Tensor
 from velodrome.nets.kernels import scan
 from velodrome.nets.kernels.scan import LANES, power_of_two, scan_plainly, selective_scan
 
-SHAPES = [(1, 1, 1, 1), (2, 7, 3, 5), (3, 5, LANES, 16), (2, 9, LANES + 3, 4), (1, 20, 3 * LANES, 64)]
+SHAPES = [
+    (1, 1, 1, 1),
+    (3, 1, LANES + 9, 16),
+    (2, 7, 3, 5),
+    (3, 5, LANES, 16),
+    (2, 9, LANES + 3, 4),
+    (1, 20, 3 * LANES, 64),
+]
 """Rows, steps, channels, states."""
 
 

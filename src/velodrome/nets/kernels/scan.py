@@ -81,27 +81,49 @@ def scan_forward(x, step, rate, enter, read, skip, state, first, last, room, out
     states, zero = rate.shape[0], x.dtype.type(0)
     line[:], cells[:] = zero, zero
     for begin in range(first, last, LANES):
-        many = min(LANES, last - begin)
+        end = min(begin + LANES, last)
         for row in range(x.shape[0]):
             for n in range(states):
-                for k in range(many):
-                    cells[n, k], cells[n, LANES + k] = rate[n, begin + k], state[row, n, begin + k]
+                cells[n, : end - begin] = rate[n, begin:end]
+                cells[n, LANES : LANES + end - begin] = state[row, n, begin:end]
             for t in range(x.shape[1]):
-                for k in range(many):
-                    line[k] = step[row, t, begin + k]
-                    line[LANES + k] = step[row, t, begin + k] * x[row, t, begin + k]
-                    line[2 * LANES + k] = skip[begin + k] * x[row, t, begin + k]
+                now, size, by, found = (
+                    x[row, t, begin:end],
+                    step[row, t, begin:end],
+                    skip[begin:end],
+                    out[row, t, begin:end],
+                )
+                for k in range(len(now)):
+                    line[k] = size[k]
+                    line[LANES + k] = size[k] * now[k]
+                    line[2 * LANES + k] = by[k] * now[k]
                 for n in range(states):
                     cell, come, leave = cells[n], enter[row, t, n], read[row, t, n]
                     for k in range(LANES):
                         value = power_of_two(line[k] * cell[k]) * cell[LANES + k] + line[LANES + k] * come
                         cell[LANES + k] = value
                         line[2 * LANES + k] += value * leave
-                for k in range(many):
-                    out[row, t, begin + k] = line[2 * LANES + k]
+                for k in range(len(now)):
+                    found[k] = line[2 * LANES + k]
             for n in range(states):
-                for k in range(many):
-                    after[row, n, begin + k] = cells[n, LANES + k]
+                after[row, n, begin:end] = cells[n, LANES : LANES + end - begin]
+
+
+@summing_kernel
+def step_forward(x, step, rate, enter, read, skip, state, first, last, out, after):  # type: ignore[no-untyped-def]
+    """As `scan_forward`, for one step: states that are seen once are best taken as they lie."""
+    skipped = skip[first:last]
+    for row in range(x.shape[0]):
+        now, size, found = x[row, 0, first:last], step[row, 0, first:last], out[row, 0, first:last]
+        for k in range(len(now)):
+            found[k] = skipped[k] * now[k]
+        for n in range(rate.shape[0]):
+            come, leave, speed = enter[row, 0, n], read[row, 0, n], rate[n, first:last]
+            before, behind = state[row, n, first:last], after[row, n, first:last]
+            for k in range(len(now)):
+                value = power_of_two(size[k] * speed[k]) * before[k] + size[k] * now[k] * come
+                behind[k] = value
+                found[k] += value * leave
 
 
 @summing_kernel
@@ -150,35 +172,36 @@ def scan_backward(x, step, rate, enter, read, skip, state, given, given_state, f
     tape, past, line = room
     zero, scale = x.dtype.type(0), x.dtype.type(LOG_2)
     for begin in range(first, last, LANES):
-        many = min(LANES, last - begin)
+        end = min(begin + LANES, last)
+        many = end - begin
         if many < LANES:  # lanes without a channel add nothing to what is summed over all
             tape[:], line[:] = zero, zero
         for row in range(x.shape[0]):
             for t in range(x.shape[1]):
-                now = tape[t]
+                now, what, size, pull = tape[t], x[row, t, begin:end], step[row, t, begin:end], given[row, t, begin:end]
                 for k in range(many):
-                    now[STEP + k] = step[row, t, begin + k]
-                    now[PUSH + k] = step[row, t, begin + k] * x[row, t, begin + k]
-                    now[GIVEN + k] = given[row, t, begin + k]
-                    now[TO_STEP + k], now[TO_PUSH + k] = zero, zero
+                    now[STEP + k] = size[k]
+                    now[PUSH + k] = size[k] * what[k]
+                    now[GIVEN + k] = pull[k]
+                    now[TO_STEP + k] = zero
+                    now[TO_PUSH + k] = zero
             for n in range(rate.shape[0]):
-                for k in range(many):
-                    line[RATE + k], line[TO_RATE + k] = rate[n, begin + k], zero
-                    line[FLOW + k] = state[row, n, begin + k]
+                line[RATE : RATE + many] = rate[n, begin:end]
+                line[TO_RATE : TO_RATE + many] = zero
+                line[FLOW : FLOW + many] = state[row, n, begin:end]
                 bring_forward(tape, past, line, enter[row, n])
-                for k in range(many):
-                    line[FLOW + k] = given_state[row, n, begin + k]
+                line[FLOW : FLOW + many] = given_state[row, n, begin:end]
                 bring_back(tape, past, line, enter[row, n], read[row, n], to_enter[row, n], to_read[row, n])
-                for k in range(many):
-                    to_rate[n, begin + k] += line[TO_RATE + k]
-                    to_state[row, n, begin + k] = line[FLOW + k]
+                to_rate[n, begin:end] += line[TO_RATE : TO_RATE + many]
+                to_state[row, n, begin:end] = line[FLOW : FLOW + many]
             for t in range(x.shape[1]):
-                now = tape[t]
+                now, what, by = tape[t], x[row, t, begin:end], skip[begin:end]
+                to_what, to_size, to_by = to_x[row, t, begin:end], to_step[row, t, begin:end], to_skip[begin:end]
                 for k in range(many):
-                    push, what = now[TO_PUSH + k], x[row, t, begin + k]
-                    to_x[row, t, begin + k] = push * now[STEP + k] + now[GIVEN + k] * skip[begin + k]
-                    to_step[row, t, begin + k] = push * what + now[TO_STEP + k] * scale
-                    to_skip[begin + k] += now[GIVEN + k] * what
+                    push = now[TO_PUSH + k]
+                    to_what[k] = push * now[STEP + k] + now[GIVEN + k] * by[k]
+                    to_size[k] = push * what[k] + now[TO_STEP + k] * scale
+                    to_by[k] += now[GIVEN + k] * what[k]
 
 
 class _Scan(torch.autograd.Function):
@@ -189,6 +212,9 @@ class _Scan(torch.autograd.Function):
         out, after, power = np.empty_like(x), np.empty_like(state), rate / x.dtype.type(LOG_2)
 
         def part(first: int, last: int) -> None:
+            if x.shape[1] == 1:
+                step_forward(x, step, power, enter, read, skip, state, first, last, out, after)
+                return
             room = _room(x, (3 * LANES,), (len(rate), 2 * LANES))
             scan_forward(x, step, power, enter, read, skip, state, first, last, room, out, after)
 
