@@ -26,7 +26,7 @@ from velodrome.compiled import summing_kernel
 from velodrome.nets.kernels.operation import array_from
 from velodrome.nets.kernels.places import Array
 
-LANES = 64
+LANES = 128
 """Channels that go through the steps together."""
 STEP, PUSH, GIVEN, TO_STEP, TO_PUSH, DECAY = (LANES * i for i in range(6))
 """Where the way back notes what of each step, a number a lane."""
