@@ -9,6 +9,7 @@ from velodrome.games.game import Game
 from velodrome.mistake import Mistake, nearest
 
 GAMES = {
+    "arena": "velodrome.games.arena:Arena",
     "coverage": "velodrome.games.coverage:Coverage",
     "hearts": "velodrome.games.hearts:Hearts",
     "navigation": "velodrome.games.particles:Navigation",
