@@ -17,6 +17,7 @@ from velodrome.games.game import Array, Bits, Box, Choice, Game, IllegalAction, 
 from velodrome.games.transcript import transcript
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "arena": [{"longest": 90}, {"longest": 120, "frames": 6, "objects": 8, "picture": True}],
     "coverage": [{}, {"sensors": 12, "targets": 3, "walkers": 0.8, "longest": 20, "axes": "world"}],
     "hearts": [
         {},

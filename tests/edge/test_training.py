@@ -282,7 +282,7 @@ class Wordy(Echo):
 
 
 MISTAKES = [
-    ("CartPole-v1", "no game is called 'CartPole-v1'; there are coverage, gymnasium:ENVIRONMENT, hearts, "),
+    ("CartPole-v1", "no game is called 'CartPole-v1'; there are arena, coverage, gymnasium:ENVIRONMENT, hearts, "),
     ("gym:CartPole-v1", "no game is called 'gym:CartPole-v1'; did you mean gymnasium:CartPole-v1?"),
     ("gymnasium:CartPoll-v1", "Gymnasium knows no environment 'CartPoll-v1'; did you mean CartPole-v1 or"),
     ("gymnasium:Zzzz", "Gymnasium knows no environment 'Zzzz'; gymnasium.pprint_registry() lists those there are"),

@@ -35,7 +35,7 @@ class Arena(Game):
     - `objects`: how many are shown, nearest first: 8 or 16, or any number from 1 to 40.
     - `picture`: whether the view `picture` shows the screen, too.
 
-    A decision is where on the screen to point, whether to click there, and whether to use the ability, a heavier volley.
+    A decision is where on the screen to point, whether to click there, and whether to use the ability, a heavy volley.
     Damage done, kills and boxes earn something, damage taken and the ship's end cost something. The score is what was
     earned, on a scale on which random play has 0 and the scripted teacher 1; it is right for games of a minute.
 

@@ -82,7 +82,8 @@ REMEMBERED = 60
 """Frames for which it is known where something was that is no longer seen."""
 
 PER_DEALT, PER_TAKEN = 1 / 1000, 2 / 1000
-PER_BOX, PER_DEATH = 0.5, 10.0
+PER_BOX = 1.0
+PER_DEATH = 10.0
 PER_KILL, LEAST_CREDITS = 0.5, 200.0
 """A kill earns the first times the logarithm to base two of how many times the least its credits are."""
 

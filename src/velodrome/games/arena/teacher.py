@@ -46,9 +46,12 @@ LOW = 0.3
 """The part of hull and shield below which the ship flees."""
 HIT = 3 * SECOND
 """Frames after a hit for which damage comes in."""
-HALF, RESTORED = 0.4, 0.8
+HALF = 0.4
+RESTORED = 0.8
 """The parts of the shield with which a fight is sought, and below which enemies are kept off."""
-CIRCLES, STANDS_OFF, WATCHES = 550.0, 800.0, 1000.0
+CIRCLES = 620.0
+STANDS_OFF = 800.0
+WATCHES = 1000.0
 """How far from an enemy the teacher fights, how far it keeps to be safe, and how near an enemy is to be heeded."""
 QUIET = 600.0
 """How far from every enemy a box is that is worth going for."""
