@@ -10,20 +10,11 @@ import numpy as np
 from velodrome.games.arena import bots, picture, play
 from velodrome.games.arena.teacher import MODES, decide
 from velodrome.games.arena.views import CONTEXT, OBJECT, PLAYER
-from velodrome.games.arena.world import (
-    BOXES,
-    ENEMIES,
-    FIRST_BOX,
-    KINDS,
-    NOTHING,
-    OBJECTS,
-    RECORD,
-    SECOND,
-)
+from velodrome.games.arena.world import FIRST_BOX, FIRST_PORTAL, KINDS, NOTHING, OBJECTS, RECORD, SECOND
 from velodrome.games.game import Action, Array, Bits, Box, Game, Score, Spec, View
 
 MINUTE = 60 * SECOND
-RANDOM_RETURN, TEACHER_RETURN = -20.0, 40.0
+RANDOM_RETURN, TEACHER_RETURN = -10.8, 38.5
 """What random play and the teacher earn in a game of a minute: `python benchmarks/arena_bots.py`."""
 
 
@@ -109,23 +100,25 @@ class Arena(Game):
             f"ship at {record['ship_x']:.0f} {record['ship_y']:.0f}, hull {record['hull']:.0f}, "
             f"shield {record['shield']:.0f}, {record['kills']} kills, {record['boxes']} boxes"
         )
-        seen = [self._object(record, i) for i in np.flatnonzero(record["last"] == record["time"]).tolist()]
+        seen = [told(record, i) for i in np.flatnonzero(record["last"] == record["time"]).tolist()]
         mode, target = decide(record)
-        about = f" {self._object(record, target)}" if target != NOTHING else ""
+        about = f" {told(record, target)}" if target != NOTHING else ""
         return f"second {record['time'] / SECOND:g}: {ship}\n  in view: {', '.join(seen)}\n  {MODES[mode]}{about}"
-
-    def _object(self, record: Any, i: int) -> str:
-        place = f"{record['x'][i]:.0f} {record['y'][i]:.0f}"
-        if i >= FIRST_BOX:
-            return f"{'box' if i < ENEMIES + BOXES else 'portal'} at {place}"
-        left = record["enemy_hull"][i] + record["enemy_shield"][i]
-        return f"{'chasing ' if record['chasing'][i] else ''}{KINDS[record['kind'][i]]} at {place} with {left:.0f} left"
 
     def describe_action(self, action: Action, game: int, row: int) -> str:
         """A click and where, the ability, or nothing."""
         (x, y), (clicks, ability) = action["pointer"][game, row], action["keys"][game, row]
         does = [f"click {x:.2f} {y:.2f}"] * bool(clicks) + ["ability"] * bool(ability)
         return ", ".join(does) or "nothing"
+
+
+def told(record: Any, i: int) -> str:
+    """An object, where it is, and what is left of an enemy."""
+    place = f"{record['x'][i]:.0f} {record['y'][i]:.0f}"
+    if i >= FIRST_BOX:
+        return f"{'box' if i < FIRST_PORTAL else 'portal'} at {place}"
+    left = record["enemy_hull"][i] + record["enemy_shield"][i]
+    return f"{'chasing ' if record['chasing'][i] else ''}{KINDS[record['kind'][i]]} at {place} with {left:.0f} left"
 
 
 def spec_of(settings: dict[str, Any]) -> Spec:

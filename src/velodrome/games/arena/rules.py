@@ -82,8 +82,7 @@ REMEMBERED = 60
 """Frames for which it is known where something was that is no longer seen."""
 
 PER_DEALT, PER_TAKEN = 1 / 1000, 2 / 1000
-PER_BOX = 1.0
-PER_DEATH = 10.0
+PER_BOX, PER_DEATH = 1.0, 10.0
 PER_KILL, LEAST_CREDITS = 0.5, 200.0
 """A kill earns the first times the logarithm to base two of how many times the least its credits are."""
 
@@ -473,8 +472,8 @@ def ship_frame(game):  # type: ignore[no-untyped-def]
     visit(game)
     game.safe = in_safety(game, game.ship_x, game.ship_y)
     mend(game)
-    radiate(game)
     fire(game)
+    radiate(game)
 
 
 @rule

@@ -46,15 +46,18 @@ LOW = 0.3
 """The part of hull and shield below which the ship flees."""
 HIT = 3 * SECOND
 """Frames after a hit for which damage comes in."""
-HALF = 0.4
+SEEKS = 0.3
+"""The part of the shield from which on a fight is sought with an enemy that does not chase the ship."""
 RESTORED = 0.8
-"""The parts of the shield with which a fight is sought, and below which enemies are kept off."""
+"""The part of the shield below which enemies are kept off."""
 CIRCLES = 620.0
+"""How far from an enemy the teacher fights: out of its reach, in that of the ship."""
 STANDS_OFF = 800.0
+"""How far from an enemy it stays while its shield grows again."""
 WATCHES = 1000.0
-"""How far from an enemy the teacher fights, how far it keeps to be safe, and how near an enemy is to be heeded."""
+"""How near an enemy is that is to be kept off."""
 QUIET = 600.0
-"""How far from every enemy a box is that is worth going for."""
+"""How far from every enemy a box is that is gone for."""
 LOCKED = 0.5
 """Part of its cost at which an enemy stays the target."""
 
@@ -108,7 +111,7 @@ def decide(game):  # type: ignore[no-untyped-def]
     if low and hit:
         return FLEE, nearest_portal(game)
     i = prey(game, work, harm)
-    if i != NOTHING and not low and (game.chasing[i] or game.shield >= HALF * SHIELD):
+    if i != NOTHING and not low and (game.chasing[i] or game.shield >= SEEKS * SHIELD):
         return FIGHT, i
     if i == NOTHING and hit and harm > 0:
         return FLEE, nearest_portal(game)
