@@ -538,7 +538,7 @@ def test_the_teacher_stands_off_while_its_shield_grows_again() -> None:
     game = scene()
     record = game.records[0]
     put(game, 0, 500, 0, GUARD)
-    record["shield"], record["unhurt"] = 3000, 400
+    record["shield"], record["unhurt"] = 2900, 400
     assert mode_in(game) == (CAUTIOUS, 0)
     action = game.bot("teacher")
     assert action["keys"][0, 0].tolist() == [1, 0]
