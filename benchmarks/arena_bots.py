@@ -66,4 +66,4 @@ def main(games: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20 * AT_ONCE)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8 * AT_ONCE)

@@ -56,7 +56,7 @@ STANDS_OFF = 800.0
 """How far from an enemy it stays while its shield grows again."""
 WATCHES = 1000.0
 """How near an enemy is that is to be kept off."""
-QUIET = 600.0
+QUIET = 1000.0
 """How far from every enemy a box is that is gone for."""
 LOCKED = 0.5
 """Part of its cost at which an enemy stays the target."""
