@@ -26,7 +26,7 @@ INSIDE = 0.49
 OFF_COURSE = 0.97
 """The cosine of the angle by which the course may differ from the one that is wanted."""
 HERE, SOON = 40.0, 100.0
-"""A point nearer than the first needs no course; one that the ship reaches within the second is time for the next."""
+"""A point nearer than the first needs no click; with less than the second left to go it is time for the next one."""
 AHEAD = 0.2
 """By how many radians a ship that circles looks ahead."""
 
