@@ -159,3 +159,12 @@ def test_a_draw_at_the_edge_is_legal(draw: float) -> None:
     assert log_prob.isfinite().all()
     assert 0 <= choice[2] < 4
     assert float(log_prob[2]) == pytest.approx(-math.log(4))
+
+
+def test_rows_may_lie_in_any_shape() -> None:
+    logits, legal, _, _ = an_example(6)
+    draws = torch.rand(6)
+    flat = draw_choice(logits, legal, draws)
+    shaped = draw_choice(logits.view(2, 3, N), legal.view(2, 3, N), draws.view(2, 3))
+    for one, other in zip(flat, shaped, strict=True):
+        assert torch.equal(one.view(2, 3), other)

@@ -100,7 +100,7 @@ def _sample(
     if isinstance(part, Choice):
         logits = outputs[part.name].float()
         if not greedy and kernels_take(logits):
-            return draw_choice(logits, _legal(part, logits, views), torch.rand(len(logits), generator=generator))
+            return draw_choice(logits, _legal(part, logits, views), torch.rand(logits.shape[:-1], generator=generator))
         return _sample_choice(masked_logits(part, outputs, views), generator, greedy)
     if isinstance(part, Bits):
         logits = masked_logits(part, outputs, views)

@@ -87,10 +87,12 @@ def score_back(logits, legal, choice, chance, level, entropy, to_log_prob, to_en
 
 
 def draw_choice(logits: Tensor, legal: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """A choice for each row of `logits [rows, n]` on the CPU and its log-probability, by `draws [rows]`."""
-    choice, log_prob = torch.empty(len(logits), dtype=torch.int64), torch.empty(len(logits))
-    given = [each.detach().contiguous().numpy() for each in (logits, legal, draws)]
-    draw_choices(*given, np.empty(logits.shape[1], np.float32), choice.numpy(), log_prob.numpy())
+    """A choice for each row of `logits [..., n]` on the CPU and its log-probability, by `draws [...]`."""
+    n = logits.shape[-1]
+    choice, log_prob = torch.empty(draws.shape, dtype=torch.int64), torch.empty(draws.shape)
+    rows = [each.detach().contiguous().numpy().reshape(-1, n) for each in (logits, legal)]
+    drawn = [each.contiguous().numpy().reshape(-1) for each in (draws, choice, log_prob)]
+    draw_choices(*rows, drawn[0], np.empty(n, np.float32), *drawn[1:])
     return choice, log_prob
 
 
