@@ -314,13 +314,19 @@ class Executor(nn.Module):
 
     def unroll(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """Over sequences `[rows, frames, ...]` that go on behind what is remembered."""
-        target = views["target"]
-        x = self.input(torch.cat([views["state"], views["goal"], target], -1))
-        x, memory = self.memory(x, memory)
+        x, memory = self.recall(views, memory)
+        return self.move(x, views["target"]), memory
+
+    def recall(self, views: Views, memory: Memory) -> tuple[Tensor, Memory]:
+        """What comes of what it sees and remembers, `[rows, frames, width]`, and what it then remembers."""
+        return self.memory(self.input(torch.cat([views["state"], views["goal"], views["target"]], -1)), memory)  # type: ignore[no-any-return]
+
+    def move(self, x: Tensor, target: Tensor) -> Outputs:
+        """What it does about it."""
         pointer, keys = self.output(x).tensor_split([PLACE], -1)
         if self.residual:
             pointer = pointer + target[..., :PLACE].logit(EDGE)
-        return {"pointer": pointer, "keys": keys}, memory
+        return {"pointer": pointer, "keys": keys}
 
     def step(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """One frame, `[rows, ...]`."""

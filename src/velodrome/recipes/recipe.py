@@ -15,6 +15,8 @@ from velodrome.learn.trainer import Scheme, Trainer
 from velodrome.mistake import nearest
 
 RECIPES = {
+    "arena": "velodrome.recipes.arena",
+    "arena-lstm": "velodrome.recipes.arena",
     "coverage-tom2c": "velodrome.recipes.tom2c",
     "hearts": "velodrome.recipes.hearts",
     "hearts-attention": "velodrome.recipes.hearts_attention",

@@ -1,0 +1,232 @@
+"""Learning from a teacher at several levels of one player at once, by its play, then by what it says of the player's.
+
+The player may consist of nets of different rates; for each thing that the teacher tells there is a lesson, which counts
+in the steps in which the player says something of its own about it. Sequences of play are kept, with what the player
+remembered at their start, and are drawn many times. At first the teacher plays. As its share falls, the player sees
+what comes of its own mistakes, and what the teacher would then do (DAgger: Ross, Gordon, Bagnell 2011).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from velodrome.games.game import Box, Game
+from velodrome.learn.adam import Adam, Average, decays
+from velodrome.learn.lanes import Lanes
+from velodrome.learn.memory import keep_freed_memory
+from velodrome.learn.replay import Replay
+from velodrome.learn.sequences import LABEL, MEMORY, VIEW, SequenceNet, SequencePolicy, Sequences, Tensors, parts_of
+from velodrome.learn.step import fallen
+from velodrome.learn.trainer import Counts, Policy, Progress
+from velodrome.meter.clock import Clock
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the player learns to say."""
+
+    output: str
+    """The name of what it gives."""
+    label: str
+    """What the teacher tells: a private view, or a part of its action."""
+    kind: Literal["choice", "weights", "point", "bits", "right"]
+    """One of n, from logits, or from the logarithms of their weights; a point in a box of the game's actions; bits;
+    whether what the player gives as `of` is right, the label's being the greatest."""
+    weight: float = 1.0
+    due: str = ""
+    """The name of what says in which steps the player says it; else it does in all."""
+    when: str = ""
+    """The name of bits of the teacher's, of which the first says where the lesson counts; else it does everywhere."""
+    of: str = ""
+    smoothing: float = 0.0
+    """Of a choice: the part of the chance that is spread over all."""
+    positive: float = 1.0
+    """Of bits: how much more those count that are set."""
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Settings of the algorithm."""
+
+    rows: int = 64
+    """Decisions of a sequence."""
+    memory: int = 1024
+    """Sequences that are kept, the newest."""
+    minibatch: int = 32
+    """Sequences that are drawn for a step."""
+    minibatches: int = 8
+    """Of an iteration."""
+    share: float = 1.0
+    """In which part of the sequences the teacher plays, at first."""
+    share_halves: int = 0
+    """It falls as 1 / (1 + iteration / share_halves); 0 keeps it."""
+    rate: float = 1e-3
+    warm_up: int = 20
+    """Iterations over which the learning rate rises."""
+    falls: Literal["halves", "cosine"] = "halves"
+    """How it then falls: as the share does, or like half a wave, to nothing."""
+    rate_halves: int = 0
+    """With halves: iterations after which half of it is left; 0 keeps it. With cosine: after which nothing is."""
+    decay: float = 0.01
+    """Of the weights of linear layers."""
+    gradient_clip: float = 1.0
+    average: float = 0.998
+    """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
+
+    def rate_of(self, iteration: int) -> float:
+        """The learning rate of an iteration."""
+        rate = self.rate * min(1.0, (iteration + 1) / max(self.warm_up, 1))
+        if self.falls == "cosine" and self.rate_halves:
+            return rate * 0.5 * (1 + math.cos(math.pi * min(1.0, iteration / self.rate_halves)))
+        return fallen(rate, iteration, self.rate_halves)
+
+
+class Apprentice:
+    """A player at work on its lessons."""
+
+    def __init__(
+        self,
+        game: Game,
+        net: SequenceNet,
+        lessons: Sequence[Lesson],
+        settings: Teaching,
+        *,
+        teacher: str,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        """`net` is a module; `teacher` a bot of the game."""
+        if not isinstance(net, nn.Module):
+            raise TypeError("what plays sequences is to be a module")
+        keep_freed_memory()
+        self.game, self.lessons, self.settings, self.device = game, tuple(lessons), settings, device
+        self.nets: dict[str, nn.Module] = {"net": net.to(device)}
+        self.net: SequenceNet = net
+        self.boxes = {part.name: part for part in game.spec.action if isinstance(part, Box)}
+        views = sorted({lesson.label for lesson in lessons} & game.views.keys())
+        generator = torch.Generator(device).manual_seed(seed)
+        self.sequences = Sequences(game, net, settings.rows, generator, device, teacher, views)
+        self.kept = Replay(settings.memory, game.games)
+        self.generator = torch.Generator().manual_seed(seed)
+        parameters = list(net.parameters())
+        self.optimizer = Adam(parameters, settings.rate, small=1e-8, decay=decays(net, settings.decay))
+        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
+        self.alone = Lanes(1, {})
+        self.iteration = 0
+
+    def iterate(self, clock: Clock) -> Progress:
+        """Play a sequence of each game, then learn from those that are kept."""
+        settings = self.settings
+        if self.iteration == 0 and self.average is not None:
+            self.average.begin()  # an earlier stage may have changed the weights
+        share = fallen(settings.share, self.iteration, settings.share_halves)
+        self.optimizer.rate = settings.rate_of(self.iteration)
+        self.nets["net"].eval()
+        played, counts = self.sequences.play(clock, share)
+        with clock("collect.encode"):
+            kept = {name: part for name, part in played.items() if name.startswith((VIEW, LABEL, MEMORY))}
+            self.kept.append(kept | {"known": played["known"]})
+        self.nets["net"].train()
+        told: dict[str, float] = {}
+        for _ in range(settings.minibatches):
+            for name, value in self._learn(counts, clock).items():
+                told[name] = told.get(name, 0.0) + value / settings.minibatches
+        self.iteration += 1
+        return Progress(counts, told | {"rate": self.optimizer.rate, "teacher": share})
+
+    def _learn(self, counts: Counts, clock: Clock) -> dict[str, float]:
+        """A step."""
+        with clock("learn.sample"):
+            drawn = self.kept.draw(self.settings.minibatch, self.generator)
+            drawn = {name: part.to(self.device) for name, part in drawn.items()}
+            counts.learner_samples += int(drawn["known"].sum())
+        with clock("learn.forward"):
+            outputs, _ = self.net.unroll(parts_of(drawn, VIEW), parts_of(drawn, MEMORY))
+        with clock("learn.loss"):
+            loss, told = self.losses(outputs, parts_of(drawn, LABEL), drawn["known"])
+        parameters = list(self.nets["net"].parameters())
+        with clock("learn.backward"):
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+        with clock("learn.optimize"):
+            self.optimizer.bring(0, parameters)
+            told["gradient_norm"] = self.optimizer.step(self.alone, self.settings.gradient_clip)
+            if self.average is not None:
+                self.average.follow(self.optimizer.own(self.alone))
+        return told
+
+    def losses(self, outputs: Tensors, labels: Tensors, known: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The weighted sum of what the lessons cost, over the steps `known [rows, steps]`, and what to report of them:
+        the loss of each and, of a choice, how often it was right."""
+        total, told = known.new_zeros((), dtype=torch.float32), dict[str, float]()
+        for lesson in self.lessons:
+            counts = known & outputs[lesson.due] if lesson.due else known
+            if lesson.when:
+                counts = counts & labels[lesson.when][..., 0].bool()
+            output, label = outputs[lesson.output], labels[lesson.label]
+            if lesson.kind == "weights":
+                counts = counts & (label < output.shape[-1])
+            which = counts.flatten().nonzero().squeeze(1)
+            if not len(which):
+                told[f"{lesson.output}_loss"] = 0.0
+                continue
+            given, wanted = (part.flatten(0, 1).index_select(0, which) for part in (output, label))
+            judged = outputs[lesson.of].flatten(0, 1).index_select(0, which) if lesson.of else given
+            loss = self._loss(lesson, given, wanted, judged)
+            told[f"{lesson.output}_loss"] = float(loss.detach())
+            if lesson.kind in ("choice", "weights"):
+                told[f"{lesson.output}_right"] = float((given.argmax(-1) == wanted).float().mean())
+            total = total + lesson.weight * loss
+        return total, told
+
+    def _loss(self, lesson: Lesson, given: Tensor, wanted: Tensor, judged: Tensor) -> Tensor:
+        """The mean of what a lesson costs in some steps."""
+        if lesson.kind == "choice":
+            return F.cross_entropy(given, wanted, label_smoothing=lesson.smoothing)
+        if lesson.kind == "weights":
+            return F.nll_loss(given, wanted)
+        if lesson.kind == "point":
+            box = self.boxes[lesson.label]
+            centre = box.low + 0.5 * (box.high - box.low) * (1 + given.tanh())
+            return F.mse_loss(centre, wanted)
+        if lesson.kind == "bits":
+            positive = given.new_tensor(lesson.positive)
+            return F.binary_cross_entropy_with_logits(given, wanted.float(), pos_weight=positive)
+        return F.binary_cross_entropy_with_logits(given, (judged.argmax(-1) == wanted).float())
+
+    def policy(self, greedy: bool = False) -> Policy:
+        """The averaged player if there is one, once it has begun; else the player."""
+        net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
+        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-exact continuation needs."""
+        return {
+            "iteration": self.iteration,
+            "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.net.state_dict(),
+            "sequences": self.sequences.state(),
+            "kept": self.kept.state(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.iteration = int(state["iteration"])
+        for name, net in self.nets.items():
+            net.load_state_dict(state["nets"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.net.load_state_dict(state["average"])
+        self.sequences.load(state["sequences"])
+        self.kept.load(state["kept"])
+        self.generator.set_state(torch.as_tensor(state["generator"]))

@@ -1,0 +1,190 @@
+"""Proximal policy optimisation (Schulman et al. 2017) for a player that remembers, in games of one seat.
+
+What is learnt from are whole sequences, each from what the player remembered at its start when it was played; so that
+gradients flow through all that it remembers within one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from velodrome.games.game import Game
+from velodrome.learn.adam import Adam, Average
+from velodrome.learn.kernels.clipped import METRICS, clipped_objective
+from velodrome.learn.lanes import Lanes
+from velodrome.learn.memory import keep_freed_memory
+from velodrome.learn.sequences import ACTION, MEMORY, VIEW, SequenceNet, SequencePolicy, Sequences, Tensors, parts_of
+from velodrome.learn.step import fallen
+from velodrome.learn.trainer import Policy, Progress
+from velodrome.meter.clock import Clock
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """Settings of the algorithm."""
+
+    rows: int = 64
+    """Decisions of a sequence."""
+    minibatch: int = 16
+    """Sequences that are learnt from in a step."""
+    epochs: int = 2
+    values_first: int = 20
+    """Iterations in which values alone are learnt: a player that has learnt before would unlearn by wrong ones."""
+    rate: float = 2e-4
+    rate_halves: int = 0
+    """The learning rate falls as 1 / (1 + iteration / rate_halves); 0 keeps it."""
+    clip: float = 0.2
+    discount: float = 0.99
+    """Per decision."""
+    trace: float = 0.95
+    """Lambda of the advantage estimate."""
+    entropy: float = 0.0
+    """Weight of the policy's entropy."""
+    value: float = 0.5
+    """Weight of the value loss."""
+    reward_scale: float = 0.1
+    gradient_clip: float = 0.5
+    kl_stop: float = 0.02
+    """End the epochs of an iteration once the policy has moved this far; 0 never does."""
+    average: float = 0.99
+    """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
+
+
+class RecurrentPpo:
+    """The algorithm at work."""
+
+    def __init__(self, game: Game, net: SequenceNet, settings: Recurrent, *, seed: int = 0, device: str = "cpu"):
+        """`net` is a module."""
+        if not isinstance(net, nn.Module):
+            raise TypeError("what plays sequences is to be a module")
+        keep_freed_memory()
+        self.game, self.settings, self.device = game, settings, device
+        self.nets: dict[str, nn.Module] = {"net": net.to(device)}
+        self.net: SequenceNet = net
+        generator = torch.Generator(device).manual_seed(seed)
+        self.sequences = Sequences(game, net, settings.rows, generator, device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimizer = Adam(list(net.parameters()), settings.rate)
+        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
+        self.alone = Lanes(1, {})
+        self.iteration = 0
+
+    def iterate(self, clock: Clock) -> Progress:
+        """Play a sequence of each game, learn from it."""
+        settings = self.settings
+        if self.iteration == 0 and self.average is not None:
+            self.average.begin()  # an earlier stage may have changed the weights
+        self.optimizer.rate = fallen(settings.rate, self.iteration, settings.rate_halves)
+        self.nets["net"].eval()  # without dropout PPO's ratio is 1 before the first update
+        played, counts = self.sequences.play(clock)
+        with clock("collect.encode"):
+            advantage = advantages(played, settings.reward_scale, settings.discount, settings.trace)
+            returns, known = advantage + played["value"], played["known"]
+            unknown, spread = advantage[known].var(), returns[known].var()
+            played["returns"] = returns
+            played["advantage"] = (advantage - advantage[known].mean()) / (advantage[known].std() + 1e-8)
+        sums, norms, steps = torch.zeros(len(METRICS)), 0.0, 0
+        size = min(settings.minibatch, self.game.games)
+        for _ in range(settings.epochs):
+            with clock("learn.sample"):
+                order = torch.randperm(self.game.games, generator=self.generator)
+            moved, before = 0.0, steps
+            for which in torch.split(order, size)[: len(order) // size]:
+                told, norm, samples = self._learn(played, which, clock)
+                sums, norms, steps = sums + told, norms + norm, steps + 1
+                counts.learner_samples += samples
+                moved += float(told[METRICS.index("kl")])
+            if settings.kl_stop and moved / (steps - before) > settings.kl_stop:
+                break
+        self.iteration += 1
+        metrics = dict(zip(METRICS, (sums / steps).tolist(), strict=True))
+        metrics["explained_variance"] = float(1 - unknown / spread.clamp_min(1e-12))
+        metrics |= {"gradient_norm": norms / steps, "rate": self.optimizer.rate}
+        if self.sequences.outcomes.size:
+            metrics["score"] = float(self.sequences.outcomes.mean())
+        return Progress(counts, metrics)
+
+    def _learn(self, played: Tensors, which: Tensor, clock: Clock) -> tuple[Tensor, float, int]:
+        """A step from some of the sequences: what it told, the norm of its gradient, and its samples."""
+        settings = self.settings
+        with clock("learn.sample"):
+            drawn = {name: part.index_select(0, which).to(self.device) for name, part in played.items()}
+            known = drawn["known"]
+            views = parts_of(drawn, VIEW)
+        with clock("learn.forward"):
+            outputs, _ = self.net.unroll(views, parts_of(drawn, MEMORY))
+        with clock("learn.loss"):
+            actions = self.sequences.actions
+            taken = {name: outputs[name][known] for name in actions.heads}
+            action = {name: part[known] for name, part in parts_of(drawn, ACTION).items()}
+            seen = {name: views[name][known] for name in actions.masks}
+            log_prob, entropy = actions.log_prob_and_entropy(taken, action, seen)
+            value, (before, advantage, returns) = (
+                outputs["value"][known],
+                (drawn[name][known] for name in ("log_prob", "advantage", "returns")),
+            )
+            if self.iteration < settings.values_first:
+                log_prob, entropy = log_prob.detach(), entropy.detach()
+            loss, told = clipped_objective(
+                log_prob, entropy, value, before, advantage, returns,
+                clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
+            )  # fmt: skip
+        norm = self._step(loss, clock)
+        return told.cpu(), norm, len(value)
+
+    def _step(self, loss: Tensor, clock: Clock) -> float:
+        parameters = list(self.nets["net"].parameters())
+        with clock("learn.backward"):
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+        with clock("learn.optimize"):
+            self.optimizer.bring(0, parameters)
+            norm = self.optimizer.step(self.alone, self.settings.gradient_clip)
+            if self.average is not None:
+                self.average.follow(self.optimizer.own(self.alone))
+        return norm
+
+    def policy(self, greedy: bool = False) -> Policy:
+        """The averaged player if there is one, once it has begun; else the player."""
+        net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
+        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-exact continuation needs."""
+        return {
+            "iteration": self.iteration,
+            "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.net.state_dict(),
+            "sequences": self.sequences.state(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.iteration = int(state["iteration"])
+        for name, net in self.nets.items():
+            net.load_state_dict(state["nets"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.net.load_state_dict(state["average"])
+        self.sequences.load(state["sequences"])
+        self.generator.set_state(torch.as_tensor(state["generator"]))
+
+
+def advantages(played: Tensors, reward_scale: float, discount: float, trace: float) -> Tensor:
+    """How much better than its value each step `[rows, steps]` turned out (Schulman et al. 2016). What was cut off is
+    worth what it is said to be; what has ended, nothing more. Steps that are not known have no advantage."""
+    goes_on = discount * (~played["ended"]).float()
+    value = torch.cat([played["value"], played["after"].unsqueeze(1)], 1)
+    surprise = reward_scale * played["reward"] + goes_on * value[:, 1:] - value[:, :-1]
+    advantage, after = torch.empty_like(surprise), torch.zeros_like(surprise[:, 0])
+    for step in range(surprise.shape[1] - 1, -1, -1):
+        after = (surprise[:, step] + trace * goes_on[:, step] * after) * played["known"][:, step]
+        advantage[:, step] = after
+    return advantage

@@ -1,0 +1,173 @@
+"""The real-time bot as one net: strategist, tactician and executor, each at its own rate.
+
+In every step the executor acts. The tactician and the strategist are asked only when it is their turn, by the frames of
+each row's own game; in between their last target and goal are held. Over sequences, all turns of a level pass through
+its net together, and gradients flow from what the executor does to the target and to the goal that were held then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from velodrome.nets.arena import (
+    ABOUT,
+    CENTRE,
+    GOAL,
+    MODES,
+    PLACE,
+    SAMPLE,
+    STATE,
+    Execution,
+    Executor,
+    Memory,
+    Outputs,
+    Strategist,
+    Strategy,
+    Tactician,
+    Tactics,
+    Views,
+    sample_of,
+)
+from velodrome.nets.parts import Plain
+
+EXECUTOR = "executor."
+"""Before the names of what the executor remembers."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Settings of the bot."""
+
+    strategy: Strategy = Strategy()
+    tactics: Tactics = Tactics()
+    execution: Execution = Execution()
+    frames: int = 1
+    """For which a decision is good; those of the game."""
+    strategy_every: int = 60
+    """Frames from one goal to the next."""
+    tactics_every: int = 6
+    """Frames from one target to the next."""
+    spread: float = -4.0
+    """How widely the pointer is spread at first, as `learn.actions` has it; it is the same everywhere."""
+    values: int = 64
+    """Width of the layer by which values are estimated."""
+
+
+class ArenaPlayer(nn.Module):
+    """Acts from the game's views. What it remembers is what each level does, the frame, and the goal and the target
+    that are held.
+
+    It gives what `learn.actions` takes for the pointer and the keys, and the value, in every step; in the steps that
+    `due.strategy [rows, steps]` marks, the mode and how sure it is of it; in those of `due.tactics`, the logarithms of
+    the target's weights. Elsewhere these are held, or zeros.
+    """
+
+    wants = ("player", "objects", "mask", "context")
+
+    def __init__(self, settings: Levels = Levels()):
+        super().__init__()
+        self.settings = settings
+        self.strategist = Strategist(settings.strategy)
+        self.tactician = Tactician(settings.tactics)
+        self.executor = Executor(settings.execution)
+        self.value = Plain(settings.execution.width + SAMPLE, settings.values, 1)
+        self.spread = nn.Parameter(torch.full((PLACE,), settings.spread))
+
+    def start(self, rows: int) -> Memory:
+        """What so many rows remember before their first step: no goal, and a target in the middle of the screen."""
+        weight = self.spread
+        target = weight.new_zeros(rows, PLACE + ABOUT)
+        target[:, :PLACE] = CENTRE
+        return {
+            "frame": torch.zeros(rows, dtype=torch.int64, device=weight.device),
+            "goal": weight.new_zeros(rows, GOAL),
+            "target": target,
+            **self.strategist.start(rows),
+            **{EXECUTOR + name: part for name, part in self.executor.start(rows).items()},
+        }
+
+    def act(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
+        """One step, `[rows, ...]`, and what is then remembered."""
+        outputs, memory = self.unroll({name: views[name].unsqueeze(1) for name in self.wants}, memory)
+        return {name: output.squeeze(1) for name, output in outputs.items()}, memory
+
+    def unroll(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
+        """Sequences `[rows, steps, ...]` that go on behind what is remembered, and what is remembered after them."""
+        settings, samples = self.settings, sample_of(views)
+        steps = torch.arange(samples.shape[1], device=samples.device)
+        frame = memory["frame"].unsqueeze(1) + settings.frames * steps
+        strategic, tactical = (
+            frame % every < settings.frames for every in (settings.strategy_every, settings.tactics_every)
+        )
+        plan, seen = self._plan(samples, strategic, memory)
+        goal = held(memory["goal"], plan["goal"], strategic)
+        pick = self._pick(views, goal, tactical)
+        target = held(memory["target"], pick["target"], tactical)
+        there = {"state": samples[..., :STATE], "goal": goal, "target": target}
+        x, own = self.executor.recall(there, _own(memory))
+        moves = self.executor.move(x, target)
+        outputs = {
+            "pointer": moves["pointer"] / 2,  # there a tanh comes over it, not a sigmoid
+            "pointer.spread": self.spread.expand_as(moves["pointer"]),
+            "keys": moves["keys"],
+            "value": self.value(torch.cat([x.detach(), samples], -1).flatten(0, 1)).view_as(x[..., 0]),
+            "mode": self._fresh(plan["mode"], strategic),
+            "confidence": self._fresh(plan["confidence"], strategic).squeeze(-1),
+            "choice": self._fresh(pick["choice"], tactical),
+            "due.strategy": strategic,
+            "due.tactics": tactical,
+        }
+        after = {"frame": frame[:, -1] + settings.frames, "goal": goal[:, -1], "target": target[:, -1]}
+        return outputs, after | seen | {EXECUTOR + name: part for name, part in own.items()}
+
+    def _fresh(self, fresh: Tensor, due: Tensor) -> Tensor:
+        return held(fresh.new_zeros(len(due), fresh.shape[1]), fresh, due)
+
+    def _plan(self, samples: Tensor, due: Tensor, memory: Memory) -> tuple[Outputs, Memory]:
+        """What the strategist says in the steps that are due, one after the other, and the samples that it keeps."""
+        kept, known = memory["samples"], memory["known"]
+        row, step = due.nonzero(as_tuple=True)
+        if not len(row):
+            sizes = {"goal": GOAL, "mode": len(MODES), "confidence": 1}
+            nothing = {name: samples.new_zeros(0, size) for name, size in sizes.items()}
+            return nothing, {"samples": kept, "known": known}
+        number = due.cumsum(1)
+        most, seconds = int(number[:, -1].max()), torch.arange(kept.shape[1], device=kept.device)
+        kept = torch.cat([kept, kept.new_zeros(len(kept), most, kept.shape[2])], 1)
+        known = torch.cat([known, known.new_zeros(len(known), most)], 1)
+        at = number[row, step]
+        kept[row, at + len(seconds) - 1], known[row, at + len(seconds) - 1] = samples[row, step], True
+        window = row[:, None], at[:, None] + seconds
+        plan = self.strategist({"samples": kept[window], "known": known[window]})
+        plan["confidence"] = plan["confidence"].unsqueeze(-1)
+        last = torch.arange(len(kept), device=kept.device)[:, None], number[:, -1:] + seconds
+        return plan, {"samples": kept[last], "known": known[last]}
+
+    def _pick(self, views: Views, goal: Tensor, due: Tensor) -> Outputs:
+        """What the tactician says in the steps that are due, one after the other."""
+        which = due.flatten().nonzero().squeeze(1)
+        if not len(which):
+            choices = views["mask"].shape[-1] + self.settings.tactics.no_target
+            return {"choice": goal.new_zeros(0, choices), "target": goal.new_zeros(0, PLACE + ABOUT)}
+        there = {"objects": views["objects"], "mask": views["mask"], "goal": goal}
+        found = self.tactician({name: view.flatten(0, 1).index_select(0, which) for name, view in there.items()})
+        return {"choice": found["target"], "target": torch.cat([found["place"], found["about"]], -1)}
+
+
+def _own(memory: Mapping[str, Tensor]) -> Memory:
+    """What the executor remembers, by its own names."""
+    return {name.removeprefix(EXECUTOR): part for name, part in memory.items() if name.startswith(EXECUTOR)}
+
+
+def held(before: Tensor, fresh: Tensor, due: Tensor) -> Tensor:
+    """In each step `[rows, steps, n]` what came last: `fresh [all that are due, n]` holds, row after row, what came in
+    the steps that are `due [rows, steps]`; in steps before a row's first, it is what was there `before [rows, n]`."""
+    so_far = due.cumsum(1)
+    first = so_far[:, -1].cumsum(0) - so_far[:, -1] - 1
+    rows = torch.arange(len(before), device=before.device) + len(fresh)
+    which = torch.where(so_far > 0, first.unsqueeze(1) + so_far, rows.unsqueeze(1))
+    return torch.cat([fresh, before]).index_select(0, which.flatten()).view(*due.shape, -1)

@@ -1,0 +1,126 @@
+"""Arena by the real-time bot: three levels that learn together, from the scripted teacher, then from their own play.
+
+Offline, the teacher plays. Then the bot does, more and more of the time, and the teacher tells what it would do there.
+Then it learns online, from what it earns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from velodrome.games import make
+from velodrome.learn.levels import Apprentice, Lesson, Teaching
+from velodrome.learn.recurrent import Recurrent, RecurrentPpo
+from velodrome.learn.trainer import Stages
+from velodrome.nets.arena import Execution, Strategy, Tactics
+from velodrome.nets.arena_player import ArenaPlayer, Levels
+from velodrome.nets.transformer import Style
+from velodrome.recipes.recipe import recipe
+
+STEADY = Style(dropout=0.0)
+"""The teacher's play never runs out, so that dropout guards against nothing, and PPO's ratio suffers from it."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """How much the lessons count, and how they are told."""
+
+    mode: float = 0.3
+    target: float = 1.0
+    pointer: float = 100.0
+    keys: float = 1.0
+    confidence: float = 0.1
+    smoothing: float = 0.1
+    """The part of the mode's chance that is spread over all modes."""
+    positive: float = 2.0
+    """How much more keys count that are pressed."""
+
+    def told(self) -> tuple[Lesson, ...]:
+        """The lessons."""
+        return (
+            Lesson("mode", "mode", "choice", self.mode, due="due.strategy", smoothing=self.smoothing),
+            Lesson("confidence", "mode", "right", self.confidence, due="due.strategy", of="mode"),
+            Lesson("choice", "target", "weights", self.target, due="due.tactics"),
+            Lesson("pointer", "pointer", "point", self.pointer, when="keys"),
+            Lesson("keys", "keys", "bits", self.keys, positive=self.positive),
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from the command line."""
+
+    games: int = 64
+    """Played side by side."""
+    frames: int = 6
+    """For which a decision is good: with one a minute of play takes six times as long to learn from. The rates of the
+    three levels are kept in frames."""
+    longest: int = 3600
+    """Frames of a game."""
+    objects: int = 16
+    """Shown at most."""
+    strategy: Strategy = Strategy(samples=10, width=64, layers=1, style=STEADY)
+    """Published: 60 samples, width 256, four layers, dropout."""
+    tactics: Tactics = Tactics(width=64, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
+    """Published: width 128, two layers, dropout."""
+    execution: Execution = Execution(width=128, states=16, style=STEADY)
+    """Published: width 256, 64 states, dropout."""
+    lessons: Lessons = Lessons()
+    pretraining: int = 400
+    """Iterations of learning from the teacher's play."""
+    corrected: int = 200
+    """Iterations of learning from what it says of the bot's."""
+    offline: Teaching = Teaching()
+    corrections: Teaching = Teaching(share_halves=20, rate=5e-4)
+    """The teacher's share falls fast: what the bot meets is what it has to know about."""
+    online: Recurrent = Recurrent()
+
+
+@dataclass(frozen=True)
+class LstmSettings(Settings):
+    """What can be set from the command line."""
+
+    execution: Execution = replace(Settings.execution, remembers="lstm")
+    """Published: width 256, dropout."""
+
+
+@recipe(
+    "arena",
+    source="Hierarchical real-time bot, technical review",
+    says="strategist, tactician and a Mamba executor learn together, from a teacher, then online",
+)
+def arena(settings: Settings, seed: int, device: str) -> Stages:
+    """Build the trainer."""
+    return _stages(settings, seed, device)
+
+
+@recipe(
+    "arena-lstm",
+    source="Hierarchical real-time bot, technical review",
+    says="the same with an LSTM as the executor's memory",
+)
+def arena_lstm(settings: LstmSettings, seed: int, device: str) -> Stages:
+    """Build the trainer."""
+    return _stages(settings, seed, device)
+
+
+def _stages(settings: Settings, seed: int, device: str) -> Stages:
+    """Three stages with one net, each with games of its own."""
+    torch.manual_seed(seed)
+    levels = Levels(settings.strategy, settings.tactics, settings.execution, frames=settings.frames)
+    net, lessons = ArenaPlayer(levels), settings.lessons.told()
+    games = [
+        make(
+            "arena", settings.games, seed + stage, frames=settings.frames, longest=settings.longest,
+            objects=settings.objects,
+        )
+        for stage in range(3)
+    ]  # fmt: skip
+    first, second = (
+        Apprentice(game, net, lessons, teaching, teacher="teacher", seed=seed, device=device)
+        for game, teaching in zip(games[:2], (settings.offline, settings.corrections), strict=True)
+    )
+    online = RecurrentPpo(games[2], net, settings.online, seed=seed, device=device)
+    return Stages([(first, settings.pretraining), (second, settings.corrected), (online, 0)])
