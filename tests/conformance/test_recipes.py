@@ -24,6 +24,7 @@ from velodrome.learn.a2c import A2c
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.maddpg import Maddpg
 from velodrome.learn.opponents import Opponents
+from velodrome.learn.recurrent import Recurrent
 from velodrome.learn.tom2c import Tom2c
 from velodrome.learn.trainer import Policy, Trainer, exchange_of
 from velodrome.meter.budget import PHASES
@@ -40,6 +41,7 @@ from velodrome.runs.settings import settings_from_json, settings_to_json
 RECORDED = object()
 """In the place of a folder: a set of episodes that was recorded for these tests."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "arena": [{"pretraining": 1, "corrected": 1, "online": Recurrent(rows=13, minibatch=4, values_first=1)}],
     "coverage-tom2c": [
         {"reduce_after": 2},
         {"minds": Minds("reference", hidden=16, carried=False, apart=False, valued=True, rectified=True)},

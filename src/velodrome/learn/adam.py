@@ -140,6 +140,11 @@ class Average:
         self.weights[part].lerp_(self.followed[part], 1 - self.keep)
 
 
+def young(keep: float, steps: int) -> float:
+    """The decay of an average that has followed for few steps: it forgets faster where it began."""
+    return min(keep, steps / (steps + 10))
+
+
 def in_one_vector(parameters: Sequence[nn.Parameter]) -> Tensor:
     """Move the parameters' memory into one vector, which on the CPU every lane sees.
 

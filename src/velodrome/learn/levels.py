@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from velodrome.games.game import Box, Game
-from velodrome.learn.adam import Adam, Average, decays
+from velodrome.learn.adam import Adam, Average, decays, young
 from velodrome.learn.lanes import Lanes
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.replay import Replay
@@ -67,8 +67,8 @@ class Teaching:
     """In which part of the sequences the teacher plays, at first."""
     share_halves: int = 0
     """It falls as 1 / (1 + iteration / share_halves); 0 keeps it."""
-    rate: float = 1e-3
-    warm_up: int = 20
+    rate: float = 2e-3
+    warm_up: int = 10
     """Iterations over which the learning rate rises."""
     falls: Literal["halves", "cosine"] = "halves"
     """How it then falls: as the share does, or like half a wave, to nothing."""
@@ -160,6 +160,7 @@ class Apprentice:
             self.optimizer.bring(0, parameters)
             told["gradient_norm"] = self.optimizer.step(self.alone, self.settings.gradient_clip)
             if self.average is not None:
+                self.average.keep = young(self.settings.average, self.optimizer.steps)
                 self.average.follow(self.optimizer.own(self.alone))
         return told
 

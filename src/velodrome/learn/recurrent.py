@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from velodrome.games.game import Game
-from velodrome.learn.adam import Adam, Average
+from velodrome.learn.adam import Adam, Average, young
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.lanes import Lanes
 from velodrome.learn.memory import keep_freed_memory
@@ -146,6 +146,7 @@ class RecurrentPpo:
             self.optimizer.bring(0, parameters)
             norm = self.optimizer.step(self.alone, self.settings.gradient_clip)
             if self.average is not None:
+                self.average.keep = young(self.settings.average, self.optimizer.steps)
                 self.average.follow(self.optimizer.own(self.alone))
         return norm
 

@@ -59,21 +59,21 @@ class Settings:
     three levels are kept in frames."""
     longest: int = 3600
     """Frames of a game."""
-    objects: int = 16
-    """Shown at most."""
+    objects: int = 8
+    """Shown at most; the bot was published with either 8 or 16."""
     strategy: Strategy = Strategy(samples=10, width=64, layers=1, style=STEADY)
     """Published: 60 samples, width 256, four layers, dropout."""
-    tactics: Tactics = Tactics(width=64, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
+    tactics: Tactics = Tactics(width=32, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
     """Published: width 128, two layers, dropout."""
     execution: Execution = Execution(width=128, states=16, style=STEADY)
     """Published: width 256, 64 states, dropout."""
     lessons: Lessons = Lessons()
-    pretraining: int = 400
+    pretraining: int = 100
     """Iterations of learning from the teacher's play."""
-    corrected: int = 200
+    corrected: int = 400
     """Iterations of learning from what it says of the bot's."""
     offline: Teaching = Teaching()
-    corrections: Teaching = Teaching(share_halves=20, rate=5e-4)
+    corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
     online: Recurrent = Recurrent()
 
