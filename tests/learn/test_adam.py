@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from velodrome.learn.adam import Adam, Average, decays
+from velodrome.learn.adam import Adam, Average, decays, young
 from velodrome.learn.lanes import Lanes
 
 ALONE = Lanes(1, {})
@@ -142,3 +142,7 @@ def test_what_does_not_learn_does_not_decay() -> None:
     made = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1))
     made[2].requires_grad_(False)
     assert decays(made, 0.1) == [0.1, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_young_average_forgets_where_it_began() -> None:
+    assert [young(0.9, steps) for steps in (0, 10, 90, 1000)] == [0, 0.5, 0.9, 0.9]

@@ -125,8 +125,9 @@ class Sequences:
                 labels |= {name: torch.from_numpy(part).flatten(0, 1) for name, part in advised.items()}
             known = ~self.over
         with clock("collect.infer"):
-            outputs, self.memory = self.net.act(self._there(views), self.memory)
-            action, log_prob = self.actions.sample(outputs, views, self.generator)
+            there = self._there(views)
+            outputs, self.memory = self.net.act(there, self.memory)
+            action, log_prob = self.actions.sample(outputs, there, self.generator)
             if self.teacher is not None:
                 for name, part in action.items():
                     taught = lessons.view(-1, *[1] * (part.dim() - 1))

@@ -14,7 +14,7 @@ from velodrome.games import make
 from velodrome.learn.levels import Apprentice, Lesson, Teaching
 from velodrome.learn.recurrent import Recurrent, RecurrentPpo
 from velodrome.learn.trainer import Stages
-from velodrome.nets.arena import Execution, Strategy, Tactics
+from velodrome.nets.arena import NEAR, Execution, Strategy, Tactics
 from velodrome.nets.arena_player import ArenaPlayer, Levels
 from velodrome.nets.transformer import Style
 from velodrome.recipes.recipe import recipe
@@ -34,8 +34,8 @@ class Lessons:
     confidence: float = 0.1
     smoothing: float = 0.1
     """The part of the mode's chance that is spread over all modes."""
-    positive: float = 2.0
-    """How much more keys count that are pressed."""
+    positive: float = 5.0
+    """How much more keys count that are pressed, as published: who waits for a likely click waits for ever."""
 
     def told(self) -> tuple[Lesson, ...]:
         """The lessons."""
@@ -108,6 +108,8 @@ def arena_lstm(settings: LstmSettings, seed: int, device: str) -> Stages:
 
 def _stages(settings: Settings, seed: int, device: str) -> Stages:
     """Three stages with one net, each with games of its own."""
+    if settings.objects < NEAR:
+        raise ValueError(f"objects={settings.objects}: the bot's samples hold {NEAR}")
     torch.manual_seed(seed)
     levels = Levels(settings.strategy, settings.tactics, settings.execution, frames=settings.frames)
     net, lessons = ArenaPlayer(levels), settings.lessons.told()
