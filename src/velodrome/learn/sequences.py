@@ -26,7 +26,10 @@ VIEW, LABEL, MEMORY, ACTION = "view.", "label.", "memory.", "action."
 class SequenceNet(Protocol):
     """A net that remembers; what it gives has the names that `Actions.heads` asks for, and `value`."""
 
-    wants: Sequence[str]
+    @property
+    def wants(self) -> Sequence[str]:
+        """The views that it sees."""
+        ...
 
     def start(self, rows: int) -> Memory:
         """What so many rows remember before their first step."""
