@@ -34,7 +34,8 @@ class Recurrent:
     epochs: int = 2
     values_first: int = 20
     """Iterations in which values alone are learnt: a player that has learnt before would unlearn by wrong ones."""
-    rate: float = 2e-4
+    rate: float = 3e-5
+    """A pointer that is hardly spread is another one after a small step."""
     rate_halves: int = 0
     """The learning rate falls as 1 / (1 + iteration / rate_halves); 0 keeps it."""
     clip: float = 0.2

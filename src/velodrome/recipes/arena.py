@@ -70,9 +70,9 @@ class Settings:
     lessons: Lessons = Lessons()
     pretraining: int = 100
     """Iterations of learning from the teacher's play."""
-    corrected: int = 400
+    corrected: int = 800
     """Iterations of learning from what it says of the bot's."""
-    offline: Teaching = Teaching()
+    offline: Teaching = Teaching(rate_halves=200)
     corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
     online: Recurrent = Recurrent()
