@@ -10,7 +10,8 @@ A page asks for a table with a comment, and the table comes to stand under it:
 
 The words are a record (benchmarks/results/hearts_speed.json) and a path inside it (`figures` alone, or `a.b`), which
 leads to a list of rows, or to an object whose keys name the rows. A third word may list the columns: `name,ratio`.
-A record that does not exist yet leaves a line that says so.
+A record that does not exist yet leaves a line that says so. The record `audit` is what `velodrome audit` keeps: its
+`counts`, and the claims of each document by the word that their ids begin with.
 """
 
 from __future__ import annotations
@@ -42,12 +43,35 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 def _block(words: Sequence[str], results: Path) -> str:
     path = results / f"{words[0]}.json"
-    if not path.is_file():
+    if words[0] == "audit":
+        record = _audit()
+    elif path.is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+    else:
         return f"\nNot measured yet: there is no record `benchmarks/results/{path.name}`.\n\n"
-    record = json.loads(path.read_text(encoding="utf-8"))
     rows = rows_of(_inside(record, words[1] if len(words) > 1 else "figures"))
     columns = words[2].split(",") if len(words) > 2 else list(dict.fromkeys(key for row in rows for key in row))
     return f"\n{markdown(rows, columns)}\n{source(record)}\n"
+
+
+def _audit() -> dict[str, Any]:
+    """The kept verdicts as a record."""
+    from velodrome.audit import claims
+    from velodrome.audit.claim import DOCUMENTS
+    from velodrome.audit.tell import counts_of, said, sentence
+    from velodrome.audit.verdicts import kept
+
+    known, verdicts = claims(), kept()
+    record: dict[str, Any] = {"counts": counts_of(known, verdicts), "command": "velodrome audit --run --keep"}
+    for slug in DOCUMENTS:
+        record[slug] = [
+            {
+                "claim": id, "where": each.where, "says": each.says, "claimed": said(each.claimed),
+                "measured": said(verdicts[id].finding.measured), "verdict": sentence(verdicts[id].finding),
+            }
+            for id, each in known.items() if each.slug == slug and id in verdicts
+        ]  # fmt: skip
+    return record
 
 
 def _inside(record: Any, path: str) -> Any:

@@ -26,6 +26,7 @@ VERBS = {
     "trial": "measure two settings of a recipe side by side",
     "tune": "find what makes a recipe slow, and keep what is proven to mend it",
     "scale": "see how times grow with agents, threads or games, and what communication takes",
+    "audit": "see what the five documents claim, and whether it holds",
     "report": "write the report of a run as one page",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""
