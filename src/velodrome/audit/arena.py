@@ -560,14 +560,19 @@ def stateful() -> Finding:
     return judged(moved[1] > 0, moved[1], "in either case", "it depends on no frame before")
 
 
-@claim("arena-41", where="Executor", says="All of Mamba learns from single frames.", kind="statement")
+@claim(
+    "arena-41", where="Executor", says="Its long memory serves a bot that is called frame by frame.", kind="statement"
+)
 def learns_from_frames() -> Finding:
     """The largest gradient of the rates of forgetting when each sequence is one frame from an empty memory."""
     block = Mamba(256)
     block(torch.randn(32, 1, 256))[0].square().sum().backward()
     reach = float(block.scan.rate_logs.grad.abs().max()) if block.scan.rate_logs.grad is not None else 0.0
     return judged(
-        reach > 0, reach > 0, "its rates have a gradient", "its rates get no gradient: there is nothing to forget"
+        reach > 0,
+        reach > 0,
+        "its rates have a gradient",
+        "from single frames its rates get no gradient: there is nothing to remember",
     )
 
 

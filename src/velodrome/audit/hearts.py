@@ -54,6 +54,8 @@ def _advice(name: str, promised: float) -> Finding:
     times = 1 / float(found["ratio"])
     if times < 0.9 * promised:
         return judged(False, times, "", f"{times / promised:.2g} times what is promised, {taken(read)}")
+    if found["verdict"] == "inconclusive":
+        return untestable(f"a trial did not tell it from no change, {taken(read)}", times)
     if found["verdict"] != "kept":
         return only_if(times, f"it learns as well, which was not shown: {found['why']}, {taken(read)}")
     return judged(True, times, f"no worse at the game, {taken(read)}", "")
@@ -61,7 +63,7 @@ def _advice(name: str, promised: float) -> Finding:
 
 def _tried(name: str, promised: float) -> Test:
     def test() -> Finding:
-        """The record of a trial of this advice beside the report's settings, in turn."""
+        """The record of a trial of one piece of this advice, or all, beside the report's settings, in turn."""
         return _advice(name, promised)
 
     return test
@@ -172,7 +174,7 @@ def slowest() -> Finding:
 claim(
     "hearts-15",
     where="Component analysis",
-    says="The parts that are listed make up a whole pass.",
+    says="The table of parts tells where the time of a pass goes.",
     kind="ratio",
     claimed=1.0,
     within=0.02,
@@ -336,36 +338,36 @@ claim(
     where="Recommendation 1",
     says="The reduced net alone makes an iteration this many times as fast.",
     kind="ratio",
-    claimed=2.04,
-)(_tried("reduced net (1.1)", 2.04))
+    claimed=2.0,
+)(_tried("reduced net (1.1)", 2.0))
 claim(
     "hearts-31",
     where="Recommendation 2",
-    says="Six epochs for ten make an iteration this many times as fast.",
+    says="Fewer epochs and larger minibatches make it this many times as fast.",
     kind="ratio",
     claimed=1.5,
 )(_tried("6 epochs (2)", 1.5))
 claim(
     "hearts-32",
     where="Recommendation 2",
-    says="Minibatches of 64 make an iteration this many times as fast.",
+    says="Minibatches of 64 make an iteration faster.",
     kind="ratio",
-    claimed=1.5,
-)(_tried("minibatch 64 (2)", 1.5))
+    claimed=1.0,
+)(_tried("minibatch 64 (2)", 1.0))
 claim(
     "hearts-33",
     where="Recommendation 2",
-    says="Minibatches of 128 make an iteration this many times as fast.",
+    says="Minibatches of 128 make an iteration faster.",
     kind="ratio",
-    claimed=1.5,
-)(_tried("minibatch 128 (2)", 1.5))
+    claimed=1.0,
+)(_tried("minibatch 128 (2)", 1.0))
 claim(
     "hearts-34",
     where="Recommendation 2",
-    says="A batch of 6,000 makes a decision this many times as fast.",
+    says="A batch of 6,000 makes a decision cheaper.",
     kind="ratio",
-    claimed=1.5,
-)(_tried("batch 6000 (2)", 1.5))
+    claimed=1.0,
+)(_tried("batch 6000 (2)", 1.0))
 claim(
     "hearts-35",
     where="Recommendation 3",
@@ -472,6 +474,6 @@ def size_matters() -> Finding:
     return judged(
         share >= 0.8,
         share,
-        "of a pass goes with its rows",
+        "so much of a pass goes with its rows",
         "of a pass goes with its rows; the rest is there for one row, too",
     )

@@ -207,7 +207,7 @@ def beyond_eight() -> Finding:
 @claim(
     "many-15",
     where="Taxonomy",
-    says="MADDPG trains centrally, and what agents tell each other is given beforehand.",
+    says="MADDPG trains centrally, and its agents tell each other nothing in play.",
     kind="statement",
     claimed="centralised, none",
 )
@@ -249,7 +249,8 @@ def central_training() -> Finding:
     ok = [communication == "none" for _, communication in (quiet, telling)]
     if ok == [True, False]:
         return only_if(
-            ", ".join((quiet[1], telling[1])), "nothing is told in play: MADDPG's agents are silent, ToM2C's are not"
+            ", ".join((quiet[1], telling[1])),
+            "the agents learn no messages: MADDPG's are silent in play, ToM2C's are not",
         )
     return judged(all(ok), ", ".join((quiet[1], telling[1])), "", "neither is silent")
 
@@ -266,30 +267,14 @@ def one_agent() -> Finding:
     return judged(True, True, "", "")
 
 
-@claim(
-    "many-20",
-    where="Critical path",
-    says="An iteration is acting, updating and synchronising, and no more.",
-    kind="ratio",
-    claimed=1.0,
-)
-def whole_iteration() -> Finding:
-    """The record of budgets of three systems: the largest part of an iteration that no phase accounts for."""
-    read = record("budgets")
-    left = max(float(line["unaccounted"]) for line in read["figures"])
-    return judged(
-        left < 0.05, 1 - left, f"phases account for it, {taken(read)}", f"phases miss the rest, {taken(read)}"
-    )
-
-
 # -- what it leaves open ----------------------------------------------------------------------------------------------
 
-claim("many-21", where="Method", says="It was measured on a multi-core CPU.", kind="statement")(
+claim("many-20", where="Method", says="It was measured on a multi-core CPU.", kind="statement")(
     unknowable("it names neither processor nor cores, and its code is not published")
 )
-claim("many-22", where="Key results", says="Throughput was measured, in iterations a second.", kind="statement")(
+claim("many-21", where="Key results", says="Throughput was measured, in iterations a second.", kind="statement")(
     unknowable("the figure is the axis of a chart that is not in the text")
 )
-claim("many-23", where="Limitations", says="On a GPU other parts may be the slow ones.", kind="statement")(
+claim("many-22", where="Limitations", says="On a GPU other parts may be the slow ones.", kind="statement")(
     unknowable("its implementations of the three systems are not published, and ours run on the CPU here")
 )

@@ -441,7 +441,7 @@ def gates_look() -> Finding:
 @claim(
     "territory-35",
     where="Efficient CNN",
-    says="Pooling over all places makes the net blind to where things are.",
+    says="With pooling over all places the position of things does not matter.",
     kind="statement",
 )
 def blind_to_place() -> Finding:
