@@ -56,9 +56,9 @@ ABOUT_SO = 0.1
 """What "about" may be off by."""
 SAID_ALL, SAID_GPT = 1_600_000, 117_000_000
 FRAME_S = 1 / 60
-PROMISE = "no run stands behind the promise, and neither weights nor recordings of play are published"
-OTHERS = "nothing of that system is here; it was not published with its weights"
-RECORDINGS = "it takes recordings of people at play, which are not published"
+PROMISE = "no run stands behind the promise, and the play that it would show in is not here"
+OTHERS = "nothing of that system is here"
+RECORDINGS = "it takes recordings of people at play, which are not here"
 
 
 def _seconds_of(samples: int, rows: int = 1) -> tuple[dict[str, Tensor]]:

@@ -28,7 +28,7 @@ from velodrome.nets.hearts import FEATURES, HISTORY, AttentionNet
 NET, REDUCED, MINIMAL = "hearts/attention", "hearts/attention-reduced", "hearts/attention-minimal"
 ITERATION_S, PASS_MS, ENCODER_MS, ENCODER_SHARE = 18.48, 5.59, 2.75, 0.464
 BATCH, MINIBATCH, EPOCHS = 4000, 32, 10
-NO_MACHINE = "the report names no machine, and its samples are not published"
+NO_MACHINE = "the report does not name the machine that it was taken on"
 MINUTE, HOUR = 60.0, 3600.0
 
 

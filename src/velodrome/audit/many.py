@@ -270,11 +270,11 @@ def one_agent() -> Finding:
 # -- what it leaves open ----------------------------------------------------------------------------------------------
 
 claim("many-20", where="Method", says="It was measured on a multi-core CPU.", kind="statement")(
-    unknowable("it names neither processor nor cores, and its code is not published")
+    unknowable("it names neither the processor nor the number of cores")
 )
 claim("many-21", where="Key results", says="Throughput was measured, in iterations a second.", kind="statement")(
-    unknowable("the figure is the axis of a chart that is not in the text")
+    unknowable("the document tells no figure of it")
 )
 claim("many-22", where="Limitations", says="On a GPU other parts may be the slow ones.", kind="statement")(
-    unknowable("its implementations of the three systems are not published, and ours run on the CPU here")
+    unknowable("it takes a GPU, and the records of ours are of a CPU")
 )

@@ -638,7 +638,7 @@ def plays_better() -> Finding:
 
 
 claim("territory-52", where="Recommendation", says="Agents of the old checkpoints stand idle.", kind="skill")(
-    unknowable("those checkpoints are not published")
+    unknowable("it takes those checkpoints, which are not here")
 )
 
 
