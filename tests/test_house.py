@@ -119,6 +119,32 @@ def test_nothing_that_executes_data_is_used() -> None:
         assert not called & calls, f"{name_of(path)} calls {called & calls}"
 
 
+SUMMING = {"summing_kernel", "summing_rule"}
+
+
+def functions_that_sum(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Each with what makes it one."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield from ((node, by) for by in SUMMING & {ast.unparse(each) for each in node.decorator_list})
+
+
+def called_wrongly(trees: list[ast.Module]) -> list[str]:
+    """Kernels that sum in any order and that are called by compiled functions, so that there may be two of each."""
+    kernels = {node.name for tree in trees for node, by in functions_that_sum(tree) if by == "summing_kernel"}
+    return [
+        f"{node.name} calls {call.func.id}"
+        for tree in trees
+        for node, _ in functions_that_sum(tree)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in kernels
+    ]
+
+
+def test_kernels_that_sum_call_only_what_becomes_a_part_of_them() -> None:
+    assert not called_wrongly([parsed(path) for path in SOURCES])
+
+
 def scripts() -> list[Path]:
     found = [path for folder in ("benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")]
     return SOURCES + sorted(path for path in found if ".venv" not in path.parts)
@@ -172,3 +198,6 @@ def test_these_tests_can_fail() -> None:
     assert registry.search("https://py" + "pi.org/simple")
     assert list(imports(ast.parse("def f():\n    from velodrome import games"))) == ["velodrome", "velodrome.games"]
     assert floor_of("games") < floor_of("learn") < floor_of("cli")
+    part, whole = "@summing_{}\ndef part(): pass\n", "@summing_kernel\ndef whole(): part()"
+    assert called_wrongly([ast.parse(part.format("kernel") + whole)]) == ["whole calls part"]
+    assert not called_wrongly([ast.parse(part.format("rule") + whole)])

@@ -54,6 +54,10 @@ def _compiled_folder() -> str:
 _FOLDER = _compiled_folder()
 
 
+IN_ANY_ORDER = {"reassoc", "contract"}
+"""What summing kernels permit."""
+
+
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     config: Any = numba.config
     before = config.CACHE_DIR
@@ -77,7 +81,16 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def summing_kernel(function: Callable[..., Any]) -> Any:
     """A kernel whose sums of floats may be taken in any order, which lets them use vector instructions."""
-    return _compile(function, nogil=True, fastmath={"reassoc", "contract"})
+    return _compile(function, nogil=True, fastmath=IN_ANY_ORDER)
+
+
+def summing_rule(function: Callable[..., Any]) -> Any:
+    """What summing kernels call: it becomes a part of each of them.
+
+    As a function of its own it would be compiled once by itself and once more beside its caller, with sums in another
+    order; which of the two is called would depend on what the process has loaded before.
+    """
+    return _compile(function, nogil=True, fastmath=IN_ANY_ORDER, forceinline=True)
 
 
 @rule

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from velodrome.compiled import summing_kernel
+from velodrome.compiled import summing_kernel, summing_rule
 from velodrome.nets.kernels.operation import BackToInput, Room, array_from, part_alone
 from velodrome.nets.kernels.places import Array, Place
 
@@ -22,7 +22,7 @@ WEIGHTS = 12
 """Of a layer: weight and bias of the projections, the output, the norm, the wide, the narrow layer and their norm."""
 
 
-@summing_kernel
+@summing_rule
 def pack(x, mask, starts, tokens):  # type: ignore[no-untyped-def]
     """The positions that `mask [rows, n]` keeps of each row, one after the other, row i from starts[i] on."""
     for row in range(len(starts) - 1):
@@ -33,7 +33,7 @@ def pack(x, mask, starts, tokens):  # type: ignore[no-untyped-def]
                 at += 1
 
 
-@summing_kernel
+@summing_rule
 def unpack(tokens, mask, starts, x):  # type: ignore[no-untyped-def]
     """The inverse of `pack`, with zeros where nothing was kept."""
     for row in range(len(starts) - 1):
@@ -46,7 +46,7 @@ def unpack(tokens, mask, starts, x):  # type: ignore[no-untyped-def]
                 x[row, position] = 0
 
 
-@summing_kernel
+@summing_rule
 def add_and_normalise(x, added, gain, shift, normal, spread, out):  # type: ignore[no-untyped-def]
     """LayerNorm of each row of x + added; keeps the normalised rows and their factors for the way back."""
     n = x.shape[1]
@@ -69,7 +69,7 @@ def add_and_normalise(x, added, gain, shift, normal, spread, out):  # type: igno
             out[t, k] = value * gain[k] + shift[k]
 
 
-@summing_kernel
+@summing_rule
 def normalise_back(given, normal, spread, gain, to_gain, to_shift, out):  # type: ignore[no-untyped-def]
     """The gradient before a LayerNorm from the one behind it, and those of its gain and shift."""
     n = given.shape[1]
@@ -89,7 +89,7 @@ def normalise_back(given, normal, spread, gain, to_gain, to_shift, out):  # type
             to_shift[k] += given[t, k]
 
 
-@summing_kernel
+@summing_rule
 def attend(projected, starts, scale, chance, mixed):  # type: ignore[no-untyped-def]
     """Softmax attention inside each packed row: `projected [tokens, 3, heads, c]` are queries, keys and values."""
     for row in range(len(starts) - 1):
@@ -117,7 +117,7 @@ def attend(projected, starts, scale, chance, mixed):  # type: ignore[no-untyped-
                         out[c] += share * value[c]
 
 
-@summing_kernel
+@summing_rule
 def attend_back(projected, starts, scale, chance, given, to_projected):  # type: ignore[no-untyped-def]
     """The gradient of the projections of each row from that of what attention mixed of them."""
     slope = np.empty(chance.shape[2], np.float32)
@@ -146,7 +146,7 @@ def attend_back(projected, starts, scale, chance, given, to_projected):  # type:
                         to_query[c] += push * key[c]
 
 
-@summing_kernel
+@summing_rule
 def linear(inputs, weight, bias, out):  # type: ignore[no-untyped-def]
     """As `nn.Linear` does it."""
     np.dot(inputs, weight.T, out)
@@ -155,7 +155,7 @@ def linear(inputs, weight, bias, out):  # type: ignore[no-untyped-def]
             out[t, k] += bias[k]
 
 
-@summing_kernel
+@summing_rule
 def linear_back(given, inputs, to_weight, to_bias):  # type: ignore[no-untyped-def]
     """The gradients of a linear layer's weight and bias from that of its output."""
     np.dot(given.T, inputs, to_weight)
@@ -165,7 +165,7 @@ def linear_back(given, inputs, to_weight, to_bias):  # type: ignore[no-untyped-d
             to_bias[k] += given[t, k]
 
 
-@summing_kernel
+@summing_rule
 def cut_negative(x):  # type: ignore[no-untyped-def]
     """Clear what is below 0."""
     for t in range(x.shape[0]):
@@ -173,7 +173,7 @@ def cut_negative(x):  # type: ignore[no-untyped-def]
             x[t, k] = max(x[t, k], np.float32(0))
 
 
-@summing_kernel
+@summing_rule
 def clear_where_cut(x, cut):  # type: ignore[no-untyped-def]
     """Clear x where `cut` is 0."""
     for t in range(x.shape[0]):
@@ -181,7 +181,7 @@ def clear_where_cut(x, cut):  # type: ignore[no-untyped-def]
             x[t, k] *= np.float32(cut[t, k] > 0)
 
 
-@summing_kernel
+@summing_rule
 def add(x, other):  # type: ignore[no-untyped-def]
     """Add `other` to x."""
     for t in range(x.shape[0]):

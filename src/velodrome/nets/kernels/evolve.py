@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.compiled import below, draw, kernel, rule, single_threaded_products, summing_kernel, uniform
+from velodrome.compiled import (
+    below,
+    draw,
+    kernel,
+    rule,
+    single_threaded_products,
+    summing_kernel,
+    summing_rule,
+    uniform,
+)
 from velodrome.nets.kernels.places import Array
 
 MOST_GENES = 62
@@ -101,7 +110,7 @@ def chances(seed, crossover, mutation, places, genes, rivals, crossed, mutated):
     return shifted
 
 
-@summing_kernel
+@summing_rule
 def gelu(x, exact, fit):  # type: ignore[no-untyped-def]
     """GELU of a list, in place; `exact` where the fit would not do."""
     half, one = fit[-1], fit[-1] + fit[-1]
@@ -120,7 +129,7 @@ def gelu(x, exact, fit):  # type: ignore[no-untyped-def]
         x[i] = half * value * (one + series * t)
 
 
-@summing_kernel
+@summing_rule
 def normalise(x, before, gain, shift, mean, factor, consts):  # type: ignore[no-untyped-def]
     """LayerNorm of each column of x + `before`, in place."""
     share, epsilon, one = consts[0], consts[1], consts[2]
@@ -149,7 +158,7 @@ def sheet(room, rows, columns):  # type: ignore[no-untyped-def]
     return room[: rows * columns].reshape((rows, columns))
 
 
-@summing_kernel
+@summing_rule
 def judge(lo, mean, spread, x, from_x, weights, pool, who, place, many, exact, fit, consts, room, fitness):  # type: ignore[no-untyped-def]
     """Write the fitness of the listed candidates: each is in one `place` of the pool of one row, lo + `who`."""
     wide, wide_shift, gain, shift, out, out_shift, fit_z, verdict, verdict_shift = weights
@@ -181,7 +190,7 @@ def judge(lo, mean, spread, x, from_x, weights, pool, who, place, many, exact, f
         fitness[who[p], place[p]] = consts[2] / (consts[2] + np.exp(-good)) - consts[3] * error
 
 
-@summing_kernel
+@summing_rule
 def rank(fitness, population, n, values, ranks, order):  # type: ignore[no-untyped-def]
     """Put each candidate's rank into `ranks [size, rows]` and the places in the pool, best first, into `order`; of
     equals the earlier one comes first. It compares all with all, n rows at once, so that nothing hangs on a branch."""
@@ -209,7 +218,7 @@ def winner(r, ranks, order, rivals):  # type: ignore[no-untyped-def]
     return order[r, best]
 
 
-@summing_kernel
+@summing_rule
 def search_block(  # type: ignore[no-untyped-def]
     lo, hi, mean, spread, x, from_x, weights, chance, kept, shift, stop_gain, exact, fit, consts, room, found
 ):

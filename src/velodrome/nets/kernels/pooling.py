@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from velodrome.compiled import summing_kernel
+from velodrome.compiled import summing_kernel, summing_rule
 from velodrome.nets.kernels.encoder import add_and_normalise, linear, linear_back, normalise_back
 from velodrome.nets.kernels.operation import BackToInput, Room, array_from, part_alone
 from velodrome.nets.kernels.places import Array, Place
 
 
-@summing_kernel
+@summing_rule
 def seek(query, weight, bias, sought, own):  # type: ignore[no-untyped-def]
     """The query's projection, and what it seeks in the input: `sought [heads, width]`."""
     heads, width = sought.shape
@@ -35,7 +35,7 @@ def seek(query, weight, bias, sought, own):  # type: ignore[no-untyped-def]
                 sought[head, i] += own[k] * weight[width + k, i]
 
 
-@summing_kernel
+@summing_rule
 def mix(x, mask, sought, scale, chance, mixed):  # type: ignore[no-untyped-def]
     """What each head finds in each row, `mixed [heads, rows, width]`, and how it shared out its attention."""
     for row in range(x.shape[0]):
@@ -60,7 +60,7 @@ def mix(x, mask, sought, scale, chance, mixed):  # type: ignore[no-untyped-def]
                         out[k] += share[j] * x[row, j, k]
 
 
-@summing_kernel
+@summing_rule
 def mix_back(x, mask, sought, scale, chance, given, to_x, to_sought):  # type: ignore[no-untyped-def]
     """The gradients of the input and of what was sought, from `given [heads, rows, width]`, that of what was found."""
     slope = np.empty(x.shape[1], np.float32)

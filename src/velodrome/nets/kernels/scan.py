@@ -22,7 +22,7 @@ from numba.extending import overload
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from velodrome.compiled import summing_kernel
+from velodrome.compiled import IN_ANY_ORDER, summing_kernel, summing_rule
 from velodrome.nets.kernels.operation import array_from
 from velodrome.nets.kernels.places import Array
 
@@ -54,7 +54,7 @@ def power_of_two(exponent: Any) -> Any:
     return 2.0**exponent
 
 
-@overload(power_of_two, jit_options={"fastmath": {"reassoc", "contract"}, "error_model": "numpy"})
+@overload(power_of_two, jit_options={"fastmath": IN_ANY_ORDER, "error_model": "numpy", "forceinline": True})
 def _power_of_two(exponent):  # type: ignore[no-untyped-def]
     """What compiled code takes in its place: the nearest whole power, put into the exponent's bits, times a polynomial.
 
@@ -126,7 +126,7 @@ def step_forward(x, step, rate, enter, read, skip, state, first, last, out, afte
                 found[k] += value * leave
 
 
-@summing_kernel
+@summing_rule
 def bring_forward(tape, past, line, enter):  # type: ignore[no-untyped-def]
     """Note the decay and the state of each step."""
     for k in range(LANES):
@@ -141,7 +141,7 @@ def bring_forward(tape, past, line, enter):  # type: ignore[no-untyped-def]
             after[k] = value
 
 
-@summing_kernel
+@summing_rule
 def bring_back(tape, past, line, enter, read, to_enter, to_read):  # type: ignore[no-untyped-def]
     """The gradients of one state of each lane: those of what is noted and of what goes along are added to."""
     zero, end = tape.dtype.type(0), tape.shape[0] - 1
