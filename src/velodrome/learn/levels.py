@@ -15,16 +15,13 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from velodrome.games.game import Box, Game
-from velodrome.learn.adam import Adam, Average, decays, young
-from velodrome.learn.lanes import Lanes
-from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.replay import Replay
-from velodrome.learn.sequences import LABEL, MEMORY, VIEW, SequenceNet, SequencePolicy, Sequences, Tensors, parts_of
+from velodrome.learn.sequences import LABEL, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
 from velodrome.learn.step import fallen
-from velodrome.learn.trainer import Counts, Policy, Progress
+from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
 
 
@@ -88,7 +85,7 @@ class Teaching:
         return fallen(rate, iteration, self.rate_halves)
 
 
-class Apprentice:
+class Apprentice(Pupil):
     """A player at work on its lessons."""
 
     def __init__(
@@ -103,31 +100,26 @@ class Apprentice:
         device: str = "cpu",
     ):
         """`net` is a module; `teacher` a bot of the game."""
-        if not isinstance(net, nn.Module):
-            raise TypeError("what plays sequences is to be a module")
-        keep_freed_memory()
-        self.game, self.lessons, self.settings, self.device = game, tuple(lessons), settings, device
-        self.nets: dict[str, nn.Module] = {"net": net.to(device)}
-        self.net: SequenceNet = net
+        self.lessons, self.settings = tuple(lessons), settings
         self.boxes = {part.name: part for part in game.spec.action if isinstance(part, Box)}
         views = sorted({lesson.label for lesson in lessons} & game.views.keys())
         generator = torch.Generator(device).manual_seed(seed)
-        self.sequences = Sequences(game, net, settings.rows, generator, device, teacher, views)
+        super().__init__(
+            Sequences(game, net, settings.rows, generator, device, teacher, views),
+            seed=seed,
+            rate=settings.rate,
+            gradient_clip=settings.gradient_clip,
+            average=settings.average,
+            small=1e-8,
+            decay=settings.decay,
+        )
         self.kept = Replay(settings.memory, game.games)
-        self.generator = torch.Generator().manual_seed(seed)
-        parameters = list(net.parameters())
-        self.optimizer = Adam(parameters, settings.rate, small=1e-8, decay=decays(net, settings.decay))
-        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
-        self.alone = Lanes(1, {})
-        self.iteration = 0
 
     def iterate(self, clock: Clock) -> Progress:
         """Play a sequence of each game, then learn from those that are kept."""
         settings = self.settings
-        if self.iteration == 0 and self.average is not None:
-            self.average.begin()  # an earlier stage may have changed the weights
+        self.begin(settings.rate_of(self.iteration))
         share = fallen(settings.share, self.iteration, settings.share_halves)
-        self.optimizer.rate = settings.rate_of(self.iteration)
         self.nets["net"].eval()
         played, counts = self.sequences.play(clock, share)
         with clock("collect.encode"):
@@ -151,17 +143,7 @@ class Apprentice:
             outputs, _ = self.net.unroll(parts_of(drawn, VIEW), parts_of(drawn, MEMORY))
         with clock("learn.loss"):
             loss, told = self.losses(outputs, parts_of(drawn, LABEL), drawn["known"])
-        parameters = list(self.nets["net"].parameters())
-        with clock("learn.backward"):
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-        with clock("learn.optimize"):
-            self.optimizer.bring(0, parameters)
-            told["gradient_norm"] = self.optimizer.step(self.alone, self.settings.gradient_clip)
-            if self.average is not None:
-                self.average.keep = young(self.settings.average, self.optimizer.steps)
-                self.average.follow(self.optimizer.own(self.alone))
+        told["gradient_norm"] = self.step(loss, clock)
         return told
 
     def losses(self, outputs: Tensors, labels: Tensors, known: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -203,31 +185,11 @@ class Apprentice:
             return F.binary_cross_entropy_with_logits(given, wanted.float(), pos_weight=positive)
         return F.binary_cross_entropy_with_logits(given, (judged.argmax(-1) == wanted).float())
 
-    def policy(self, greedy: bool = False) -> Policy:
-        """The averaged player if there is one, once it has begun; else the player."""
-        net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
-        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
-
     def state(self) -> dict[str, Any]:
-        """Everything that a bit-exact continuation needs."""
-        return {
-            "iteration": self.iteration,
-            "nets": {name: net.state_dict() for name, net in self.nets.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.net.state_dict(),
-            "sequences": self.sequences.state(),
-            "kept": self.kept.state(),
-            "generator": self.generator.get_state(),
-        }
+        """What is kept as well."""
+        return super().state() | {"kept": self.kept.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from `state`."""
-        self.iteration = int(state["iteration"])
-        for name, net in self.nets.items():
-            net.load_state_dict(state["nets"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.net.load_state_dict(state["average"])
-        self.sequences.load(state["sequences"])
+        super().load(state)
         self.kept.load(state["kept"])
-        self.generator.set_state(torch.as_tensor(state["generator"]))

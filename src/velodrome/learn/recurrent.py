@@ -7,19 +7,15 @@ gradients flow through all that it remembers within one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from velodrome.games.game import Game
-from velodrome.learn.adam import Adam, Average, young
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
-from velodrome.learn.lanes import Lanes
-from velodrome.learn.memory import keep_freed_memory
-from velodrome.learn.sequences import ACTION, MEMORY, VIEW, SequenceNet, SequencePolicy, Sequences, Tensors, parts_of
+from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
 from velodrome.learn.step import fallen
-from velodrome.learn.trainer import Policy, Progress
+from velodrome.learn.trainer import Progress
 from velodrome.meter.clock import Clock
 
 
@@ -55,31 +51,21 @@ class Recurrent:
     """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
 
 
-class RecurrentPpo:
+class RecurrentPpo(Pupil):
     """The algorithm at work."""
 
     def __init__(self, game: Game, net: SequenceNet, settings: Recurrent, *, seed: int = 0, device: str = "cpu"):
         """`net` is a module."""
-        if not isinstance(net, nn.Module):
-            raise TypeError("what plays sequences is to be a module")
-        keep_freed_memory()
-        self.game, self.settings, self.device = game, settings, device
-        self.nets: dict[str, nn.Module] = {"net": net.to(device)}
-        self.net: SequenceNet = net
-        generator = torch.Generator(device).manual_seed(seed)
-        self.sequences = Sequences(game, net, settings.rows, generator, device)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.optimizer = Adam(list(net.parameters()), settings.rate)
-        self.average = Average(net, self.optimizer, settings.average) if settings.average else None
-        self.alone = Lanes(1, {})
-        self.iteration = 0
+        self.settings = settings
+        sequences = Sequences(game, net, settings.rows, torch.Generator(device).manual_seed(seed), device)
+        super().__init__(
+            sequences, seed=seed, rate=settings.rate, gradient_clip=settings.gradient_clip, average=settings.average
+        )
 
     def iterate(self, clock: Clock) -> Progress:
         """Play a sequence of each game, learn from it."""
         settings = self.settings
-        if self.iteration == 0 and self.average is not None:
-            self.average.begin()  # an earlier stage may have changed the weights
-        self.optimizer.rate = fallen(settings.rate, self.iteration, settings.rate_halves)
+        self.begin(fallen(settings.rate, self.iteration, settings.rate_halves))
         self.nets["net"].eval()  # without dropout PPO's ratio is 1 before the first update
         played, counts = self.sequences.play(clock)
         with clock("collect.encode"):
@@ -134,49 +120,8 @@ class RecurrentPpo:
                 log_prob, entropy, value, before, advantage, returns,
                 clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
             )  # fmt: skip
-        norm = self._step(loss, clock)
+        norm = self.step(loss, clock)
         return told.cpu(), norm, len(value)
-
-    def _step(self, loss: Tensor, clock: Clock) -> float:
-        parameters = list(self.nets["net"].parameters())
-        with clock("learn.backward"):
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-        with clock("learn.optimize"):
-            self.optimizer.bring(0, parameters)
-            norm = self.optimizer.step(self.alone, self.settings.gradient_clip)
-            if self.average is not None:
-                self.average.keep = young(self.settings.average, self.optimizer.steps)
-                self.average.follow(self.optimizer.own(self.alone))
-        return norm
-
-    def policy(self, greedy: bool = False) -> Policy:
-        """The averaged player if there is one, once it has begun; else the player."""
-        net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
-        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a bit-exact continuation needs."""
-        return {
-            "iteration": self.iteration,
-            "nets": {name: net.state_dict() for name, net in self.nets.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.net.state_dict(),
-            "sequences": self.sequences.state(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from `state`."""
-        self.iteration = int(state["iteration"])
-        for name, net in self.nets.items():
-            net.load_state_dict(state["nets"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.net.load_state_dict(state["average"])
-        self.sequences.load(state["sequences"])
-        self.generator.set_state(torch.as_tensor(state["generator"]))
 
 
 def advantages(played: Tensors, reward_scale: float, discount: float, trace: float) -> Tensor:

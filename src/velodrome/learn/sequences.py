@@ -1,4 +1,5 @@
-"""Games of one seat played in sequences of decisions, from what a player remembers to what it then remembers.
+"""Games of one seat played in sequences of decisions, from what a player remembers to what it then remembers; and who
+learns from them.
 
 A game that ends in the middle of a sequence waits for the next one to begin; what stands in between is not `known`.
 """
@@ -10,11 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from velodrome.games.game import Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.trainer import Counts, Memory, Views
+from velodrome.learn.adam import Adam, Average, decays, young
+from velodrome.learn.lanes import Lanes
+from velodrome.learn.memory import keep_freed_memory
+from velodrome.learn.trainer import Counts, Memory, Policy, Views
 from velodrome.meter.clock import Clock
 
 Tensors = dict[str, Tensor]
@@ -197,3 +201,81 @@ class SequencePolicy:
         self.net.train(training)
         action, _ = self.actions.sample(outputs, there, generator, self.greedy)
         return {name: part.cpu() for name, part in action.items()}, {name: part.cpu() for name, part in after.items()}
+
+
+class Pupil:
+    """A player of sequences that learns from them: the steps of its net, their average, and how both go on."""
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        *,
+        seed: int,
+        rate: float,
+        gradient_clip: float,
+        average: float,
+        small: float = 1e-5,
+        decay: float = 0.0,
+    ):
+        """What plays the sequences is a module. `average` is the decay of the running average of its weights; without
+        one, the latest weights play."""
+        net = sequences.net
+        if not isinstance(net, nn.Module):
+            raise TypeError("what plays sequences is to be a module")
+        keep_freed_memory()
+        self.game, self.sequences, self.device = sequences.game, sequences, sequences.device
+        self.nets: dict[str, nn.Module] = {"net": net.to(self.device)}
+        self.net: SequenceNet = net
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimizer = Adam(list(net.parameters()), rate, small=small, decay=decays(net, decay))
+        self.average = Average(net, self.optimizer, average) if average else None
+        self.gradient_clip, self._keep, self._alone = gradient_clip, average, Lanes(1, {})
+        self.iteration = 0
+
+    def begin(self, rate: float) -> None:
+        """Begin an iteration, with its learning rate."""
+        if self.iteration == 0 and self.average is not None:
+            self.average.begin()  # an earlier stage may have changed the weights
+        self.optimizer.rate = rate
+
+    def step(self, loss: Tensor, clock: Clock) -> float:
+        """Move the weights, and their average; returns the gradient's norm."""
+        parameters = list(self.nets["net"].parameters())
+        with clock("learn.backward"):
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+        with clock("learn.optimize"):
+            self.optimizer.bring(0, parameters)
+            norm = self.optimizer.step(self._alone, self.gradient_clip)
+            if self.average is not None:
+                self.average.keep = young(self._keep, self.optimizer.steps)
+                self.average.follow(self.optimizer.own(self._alone))
+        return norm
+
+    def policy(self, greedy: bool = False) -> Policy:
+        """The averaged player if there is one, once it has begun; else the player."""
+        net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
+        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-exact continuation needs."""
+        return {
+            "iteration": self.iteration,
+            "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.net.state_dict(),
+            "sequences": self.sequences.state(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.iteration = int(state["iteration"])
+        for name, net in self.nets.items():
+            net.load_state_dict(state["nets"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.net.load_state_dict(state["average"])
+        self.sequences.load(state["sequences"])
+        self.generator.set_state(torch.as_tensor(state["generator"]))
