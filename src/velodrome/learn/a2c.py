@@ -120,8 +120,8 @@ class TeamA2c:
         settings = self.settings
         if settings.descent == "adam":
             squares = (0.9, settings.keep_squares)
-            return torch.optim.Adam(parameters, settings.rate, squares, settings.small)
-        return torch.optim.RMSprop(parameters, settings.rate, settings.keep_squares, settings.small)
+            return torch.optim.Adam(parameters, settings.rate, squares, settings.small, fused=True)
+        return torch.optim.RMSprop(parameters, settings.rate, settings.keep_squares, settings.small, foreach=True)
 
     def policy(self, greedy: bool = False) -> TeamPolicy:
         """The team."""

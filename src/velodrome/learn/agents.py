@@ -62,8 +62,8 @@ def falling(first: float, least: float, over: int, at: int) -> float:
 def optimizer_of(parameters: Iterable[Tensor], kind: Literal["adam", "rmsprop"], rate: float) -> torch.optim.Optimizer:
     """Adam, or RMSprop as published."""
     if kind == "adam":
-        return torch.optim.Adam(parameters, rate)
-    return torch.optim.RMSprop(parameters, rate, alpha=0.99, eps=1e-5)
+        return torch.optim.Adam(parameters, rate, fused=True)
+    return torch.optim.RMSprop(parameters, rate, alpha=0.99, eps=1e-5, foreach=True)
 
 
 def of(numbers: Tensor, orders: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from velodrome.games.game import Array, Choice, Game
+from velodrome.learn.kernels.advantage import look_back
 from velodrome.learn.trainer import Counts, Policy
 from velodrome.meter.clock import Clock
 
@@ -129,13 +130,10 @@ class Rows:
         by its rules or, where `limit_ends`, by a time limit."""
         nothing = ~self.decides if limit_ends else self.ended
         worth = worth.masked_fill(nothing.view(-1, *[1] * (worth.dim() - 1)), 0.0)
-        found, sizes = worth.clone(), self.sizes.tolist()
-        first = len(worth) - sizes[-1]
-        for step in range(len(sizes) - 2, -1, -1):
-            then, first = slice(first, first + sizes[step + 1]), first - sizes[step]
-            now = slice(first, first + sizes[step + 1])
-            found[now] = reward[now] + discount * torch.lerp(worth[then], found[then], trace)
-        return found
+        said = worth.cpu().view(len(worth), -1).numpy()
+        paid, found = reward.cpu().view(len(reward), -1).expand(*said.shape).numpy(), said.copy()
+        look_back(said, paid, self.sizes.numpy(), np.float32(discount), np.float32(trace), found)
+        return torch.from_numpy(found).view(worth.shape).to(worth.device)
 
 
 def rows_of(parts: Mapping[str, Tensor], which: Tensor, device: str = "cpu") -> Rows:

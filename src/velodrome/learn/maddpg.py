@@ -153,7 +153,7 @@ class MultiAgentDdpg:
     @torch.no_grad()
     def _play(self, steps: int, clock: Clock) -> None:
         """Play some steps, and remember them."""
-        game, scores = self.game, []
+        game, scores = self.game, list[np.ndarray]()
         actors: Any = self.nets["actors"]
         for _ in range(steps):
             with clock("collect.encode"):
@@ -167,10 +167,12 @@ class MultiAgentDdpg:
                 row = {"reward": game.rewards, "then": game.views["seen"], "ended": game.ended}
                 known = {name: torch.from_numpy(part) for name, part in row.items()}
                 self.replay.append({"seen": seen, "action": action} | known)
-                scores.append(game.outcome[game.ended | game.cut].mean(1))
-            with clock("collect.reset"):
-                game.reset(game.ended | game.cut)
-        self.outcomes = np.concatenate(scores)
+                over = game.ended | game.cut
+            if over.any():
+                scores.append(game.outcome[over].mean(1))
+                with clock("collect.reset"):
+                    game.reset(over)
+        self.outcomes = np.concatenate(scores) if scores else np.zeros(0, np.float32)
 
     def _learn(self, clock: Clock) -> dict[str, float]:
         settings = self.settings
@@ -207,11 +209,12 @@ class MultiAgentDdpg:
 
     def _clipped(self, parameters: list[nn.Parameter]) -> Tensor:
         """Gradients are clipped for each agent and matrix."""
-        norms = [parameter.grad.flatten(1).norm(dim=1) for parameter in parameters if parameter.grad is not None]
-        for parameter, norm in zip(parameters, norms, strict=True):
-            assert parameter.grad is not None
-            parameter.grad *= (self.settings.clip / norm.clamp(min=1e-12)).clamp(max=1.0).view(-1, 1, 1)
-        whole: Tensor = torch.cat(norms).norm()
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients])
+        factors = (self.settings.clip / norms.clamp(min=1e-12)).clamp(max=1.0)
+        for gradient, factor in zip(gradients, factors, strict=True):
+            gradient *= factor.view(-1, 1, 1)
+        whole: Tensor = norms.norm()
         return whole
 
     def state(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Generalised advantage estimation (Schulman et al. 2016) where every seat has a trajectory of its own."""
+"""What decisions turned out to be worth: generalised advantages (Schulman et al. 2016) where every seat has a
+trajectory of its own, and mixtures of n-step returns over whole episodes."""
 
 from __future__ import annotations
 
@@ -48,3 +49,19 @@ def advantages(rewards, seat, acting, value, ended, cut, cut_value, discount, tr
                 later_value[s] = value[game, step, k]
                 earned[s] = 0
                 settled[s] = True
+
+
+@kernel
+def look_back(worth, reward, sizes, discount, trace, found):  # type: ignore[no-untyped-def]
+    """Write TD(lambda) returns over what each look is said to be `worth [rows, n]`; last looks keep what is there.
+
+    Rows are looks of episodes, step after step; `sizes [steps]` tells how many episodes have each, always the first.
+    """
+    first = len(worth) - sizes[-1]
+    for step in range(len(sizes) - 2, -1, -1):
+        then = first
+        first -= sizes[step]
+        for i in range(sizes[step + 1]):
+            for k in range(worth.shape[1]):
+                later = worth[then + i, k] + trace * (found[then + i, k] - worth[then + i, k])
+                found[first + i, k] = reward[first + i, k] + discount * later
