@@ -1,9 +1,10 @@
 # Needs nothing but Python 3.11 or newer and a package index. PYTHON chooses the interpreter; RUN is the demo's folder,
-# TRAIN_S how long it trains.
+# TRAIN_S how long it trains, TESTERS how many processes share the tests.
 PYTHON ?= python3
 RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 RUN := $(RUN)
 TRAIN_S ?= 120
+TESTERS ?= 2
 
 ENV := .venv
 BIN := $(ENV)/bin
@@ -47,7 +48,7 @@ lint: install-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m 'not long'
+	$(BIN)/python -m pytest -m 'not long' -n $(TESTERS) --dist worksteal
 
 # Everything in full. The outcome is kept as a record, whether it passes or not.
 test-long: lint

@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import os
 import signal
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: tests run side by side, and who waits is to sleep
 
 import pytest
 import torch
