@@ -1,17 +1,21 @@
 """What teams learn: how well, with how little communication, and under which scheme.
 
     python benchmarks/many_learning.py skill      results/many_learning.json
+    python benchmarks/many_learning.py skill --again "tag, predators"
     python benchmarks/many_learning.py less       results/talking_less.json
     python benchmarks/many_learning.py schemes    results/schemes.json
 
 Three seeds each, two at once and a thread each, for as long as a task has; those that are told more or less, for as
 many iterations. Scores are over games that nobody has trained on, beside those of the game's bots. Interrupted, it goes
-on; without a part, all are done in turn.
+on; without a part, all are done in turn. With `--again`, one task is, and the record's other rows stay; every row says
+when and where it was taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import Lines, keep, two_at_once, velodrome
+from common import RESULTS, Lines, keep, two_at_once, velodrome
+from velodrome.meter.machine import hardware
 from velodrome.meter.statistics import mean
 from velodrome.runs.run import Run
 
@@ -68,7 +73,7 @@ TASKS = {
 }
 
 
-AFTER = 900
+AFTER = 450
 """Iterations after which those are compared that are told more or less."""
 LESS_TOLD = {
     "platoon, all told": catch_up(),
@@ -86,15 +91,20 @@ LESS_TOLD = {
 LESS = {name: replace(task, iterations=AFTER) for name, task in LESS_TOLD.items()}
 """How far communication can be cut."""
 SCHEMES = {
-    "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400, 200),
-    "spread, QMIX (centralised)": Task(("spread-qmix",), -400, 200),
-    "spread, IPPO (decentralised)": Task(("spread-ippo", "--convention", "openai", "--lanes", "1"), -400, 200),
-    "3m, MAPPO (centralised)": Task(("skirmish-mappo", "--lanes", "1"), 0.9, 100),
-    "3m, QMIX (centralised)": Task(("skirmish-qmix",), 0.9, 100),
-    "3m, COMA (centralised)": Task(("skirmish-coma",), 0.9, 100),
+    "spread, MADDPG (centralised)": Task(("spread-maddpg",), -400, 100),
+    "spread, QMIX (centralised)": Task(("spread-qmix",), -400, 100),
+    "spread, IPPO (decentralised)": Task(("spread-ippo", "--convention", "openai", "--lanes", "1"), -400, 100),
+    "3m, MAPPO (centralised)": Task(("skirmish-mappo", "--lanes", "1"), 0.9, 50),
+    "3m, QMIX (centralised)": Task(("skirmish-qmix",), 0.9, 50),
+    "3m, COMA (centralised)": Task(("skirmish-coma",), 0.9, 50),
 }
 """Centralised and decentralised training for as long."""
 PARTS = {"skill": ("many_learning", TASKS), "less": ("talking_less", LESS), "schemes": ("schemes", SCHEMES)}
+
+
+def taken() -> str:
+    """When and where a row is taken."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d} {hardware()['cpu']}"
 
 
 def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
@@ -115,7 +125,7 @@ def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
         "task": name, "seed": seed, "scheme": Run(run).read_config().scheme,
         "seconds": found["seconds"], "game_steps": found["game_steps"],
         "score": meant.pop(""), "stderr": score["stderr"], "by_role": score["by_role"],
-        "cut": score["cut"], "bots": meant,
+        "cut": score["cut"], "bots": meant, "taken": taken(),
     }  # fmt: skip
 
 
@@ -127,12 +137,23 @@ def together(rows: Sequence[dict[str, Any]], name: str, task: Task) -> dict[str,
     line = {"task": name, "learning": own[0]["scheme"], "score": found.mean, "interval": list(found.interval)}
     line["cut"] = sum(row["cut"] for row in own) / len(own)
     seconds = round(median([row["seconds"] for row in own]))
-    return line | {"wanted": task.wanted, "seconds": seconds, "bots": bots, "seeds": found.n}
+    when = " and ".join(sorted({row["taken"] for row in own}))
+    return line | {"wanted": task.wanted, "seconds": seconds, "bots": bots, "seeds": found.n, "taken": when}
 
 
-def all_learnt(record: str, tasks: Mapping[str, Task]) -> None:
-    """Every seed of every task."""
+def all_but(record: str, task: str) -> list[dict[str, Any]]:
+    """The rows of the stored record that are not this task's."""
+    stored = json.loads((RESULTS / f"{record}.json").read_text(encoding="utf-8"))
+    when = f"{stored['date'][:10]} {stored['machine']['cpu']}"
+    return [{"taken": when} | row for row in stored["figures"] if row["task"] != task]
+
+
+def all_learnt(record: str, tasks: Mapping[str, Task], again: str | None = None) -> None:
+    """Every seed of every task; or of one that is done again."""
     lines = Lines(record)
+    if again is not None and lines.new:
+        for row in all_but(record, again):
+            lines.add(row)
     jobs = [
         (record, name, task, seed)
         for name, task in tasks.items()
@@ -147,9 +168,12 @@ def all_learnt(record: str, tasks: Mapping[str, Task]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=PARTS)
-    part = parser.parse_args().part
-    for name in [part] if part else PARTS:
-        all_learnt(*PARTS[name])
+    parser.add_argument("--again", metavar="TASK", help="the only task to do, of the part that is named")
+    options = parser.parse_args()
+    if options.again is not None and options.again not in PARTS.get(options.part, ("", {}))[1]:
+        parser.error("--again wants a part, and the name of one of its tasks as the table has it")
+    for name in [options.part] if options.part else PARTS:
+        all_learnt(*PARTS[name], again=options.again)
 
 
 if __name__ == "__main__":
