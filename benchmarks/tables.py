@@ -11,7 +11,8 @@ A page asks for a table with a comment, and the table comes to stand under it:
 The words are a record (benchmarks/results/hearts_speed.json) and a path inside it (`figures` alone, or `a.b`), which
 leads to a list of rows, or to an object whose keys name the rows. A third word may list the columns: `name,ratio`.
 A record that does not exist yet leaves a line that says so. The record `audit` is what `velodrome audit` keeps: its
-`counts`, and the claims of each document by the word that their ids begin with.
+`counts`, its `findings`, whose pictures are made anew as well, and the claims of each document by the word that their
+ids begin with.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from velodrome.show.charts import number
+from velodrome.show.words import said
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+PICTURES = ROOT / "docs" / "images" / "audit"
 MARKED = re.compile(r"(<!-- table: (?P<words>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 UNITS = {"_per_s": "/s", "_us": ", us", "_ms": ", ms", "_s": ", s", "_ns": ", ns", "_mb": ", MB", "_gb": ", GB"}
 
@@ -58,11 +60,16 @@ def _audit() -> dict[str, Any]:
     """The kept verdicts as a record."""
     from velodrome.audit import claims
     from velodrome.audit.claim import DOCUMENTS
-    from velodrome.audit.tell import counts_of, said, sentence
+    from velodrome.audit.findings import findings
+    from velodrome.audit.tell import counts_of, sentence
     from velodrome.audit.verdicts import kept
 
     known, verdicts = claims(), kept()
     record: dict[str, Any] = {"counts": counts_of(known, verdicts), "command": "velodrome audit --run --keep"}
+    record["findings"] = [
+        {"finding": one.says, "picture": f"![{one.id}](images/audit/{one.id}.svg)" if one.bars else "", "claim": one.id}
+        for one in findings(known, verdicts)
+    ]
     for slug in DOCUMENTS:
         record[slug] = [
             {
@@ -109,14 +116,8 @@ def heading(key: str) -> str:
 
 def cell(value: Any) -> str:
     """A value as a cell."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return number(value)
+    if value is None or isinstance(value, bool | int | float):
+        return said(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " to ".join(cell(one) for one in value) if len(value) == 2 else ", ".join(cell(one) for one in value)
     return str(value).replace("|", "\\|").replace("\n", " ")
@@ -140,15 +141,26 @@ def _words(key: str) -> str:
     return key.replace("_", " ")
 
 
+def pictures() -> dict[Path, str]:
+    """What the pictures of the audit's findings are to hold."""
+    from velodrome.audit import claims
+    from velodrome.audit.findings import findings, picture
+    from velodrome.audit.verdicts import kept
+
+    return {PICTURES / f"{one.id}.svg": picture(one) + "\n" for one in findings(claims(), kept()) if one.bars}
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Fill or check all pages."""
-    stale = [page for page in pages() if (text := page.read_text(encoding="utf-8")) != filled(text)]
+    """Fill or check all pages and pictures."""
+    wanted = pictures() | {page: filled(page.read_text(encoding="utf-8")) for page in pages()}
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
         for page in stale:
-            print(f"{page.relative_to(ROOT)} has tables that differ from the records; run `make docs`", file=sys.stderr)
+            print(f"{page.relative_to(ROOT)} differs from what the records say; run `make docs`", file=sys.stderr)
         return 1 if stale else 0
     for page in stale:
-        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(wanted[page], encoding="utf-8")
         print(f"filled {page.relative_to(ROOT)}")
     return 0
 

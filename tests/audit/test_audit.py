@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from velodrome.audit import chosen, claims, records, verdicts
 from velodrome.audit.claim import DOCUMENTS, KINDS, VERDICTS, Claim, Finding, agrees, claim, reaches
-from velodrome.audit.tell import counts_of, said
+from velodrome.audit.findings import TOPICS, findings, picture, told
+from velodrome.audit.tell import counts_of
 from velodrome.audit.verdicts import found_now, kept
 from velodrome.cli import main
 from velodrome.mistake import Mistake
+from velodrome.show.words import said
 
 CLAIMS = claims()
 UNTIMED = [each for each in CLAIMS.values() if not each.timed]
@@ -192,3 +195,45 @@ def test_counts_by_document() -> None:
     assert [row["document"] for row in rows] == [*DOCUMENTS.values(), "all"]
     assert rows[-1]["claims"] == len(CLAIMS)
     assert (rows[-1]["does not hold"], rows[-1]["holds"]) == (1, 0)
+
+
+# -- the ten findings -----------------------------------------------------------------------------------------------
+
+
+def test_ten_findings_are_told_with_a_picture_each() -> None:
+    found = findings(CLAIMS, kept())
+    assert len({one.id for one in found}) == 10
+    for one in found:
+        assert len(one.bars) >= 2, f"the verdict on {one.id} is another one: write its finding anew"
+        assert picture(one).startswith("<svg ")
+        assert "{" not in one.says
+
+
+def test_a_finding_is_that_of_the_verdict() -> None:
+    topic = next(each for each in TOPICS if each.id == "territory-29")
+    one = told(topic, CLAIMS, {topic.id: found_now(Finding(33_024, "does not hold", "so"))})
+    assert "Of the 82,432 parameters" in one.says
+    assert "only 33,024 ever learn" in one.says
+    assert [bar.value for bar in one.bars] == [82_432, 33_024]
+    assert [bar.claimed for bar in one.bars] == [True, False]
+    otherwise = told(topic, CLAIMS, {topic.id: found_now(Finding(82_432, "holds", "exactly"))})
+    assert otherwise.says == "All parameters of the cross-attention are of use. This holds: exactly."
+    assert not picture(otherwise)
+    assert told(topic, CLAIMS, {}).says.endswith("not tested yet.")
+
+
+def test_bars_are_as_long_as_what_they_stand_for() -> None:
+    topic = next(each for each in TOPICS if each.id == "arena-05")
+    drawn = picture(told(topic, CLAIMS, {topic.id: found_now(Finding(3_200_000, "does not hold", "so"))}))
+    widths = [float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', drawn)]
+    assert widths[0] == pytest.approx(widths[1] / 2)
+    assert "3,200,000" in drawn
+
+
+def test_the_page_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "audit.html"
+    assert main(["audit", "--page", str(page), "territory-03"]) == 0
+    assert "wrote" in capfd.readouterr().err
+    assert page.read_text().count("<svg ") == 10
+    assert main(["audit", "--page", str(tmp_path / "nowhere" / "audit.html")]) == 2
+    assert "name another file" in capfd.readouterr().err

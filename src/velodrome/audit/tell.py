@@ -9,11 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
-from velodrome.audit.claim import DOCUMENTS, VERDICTS, Claim, Finding, Value
+from velodrome.audit.claim import DOCUMENTS, VERDICTS, Claim, Finding
 from velodrome.audit.verdicts import Verdict
-from velodrome.show.charts import number
 from velodrome.show.tables import plain_text
-from velodrome.show.words import duration
+from velodrome.show.words import duration, said
 
 NEVER = "not tested yet"
 
@@ -59,17 +58,6 @@ def counts_of(wanted: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> l
         of = {id: each for id, each in wanted.items() if each.slug == slug}
         rows.append({"document": name, "claims": len(of), **_counts(of, verdicts)})
     return [*rows, {"document": "all", "claims": len(wanted), **_counts(wanted, verdicts)}]
-
-
-def said(value: Value) -> str:
-    """A value as a person says it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return number(value) if isinstance(value, float) else value
 
 
 def sentence(finding: Finding) -> str:

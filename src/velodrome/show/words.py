@@ -5,6 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from velodrome.show.charts import number
+
+
+def said(value: bool | int | float | str | None) -> str:
+    """A value of any kind; nothing of none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else value
+
 
 def duration(seconds: float) -> str:
     """A length of time in the units of everyday."""
