@@ -29,6 +29,11 @@ class Seated:
     def begin(self, games: Array) -> None:
         """Forget what is remembered of the games `[games]` that are marked."""
 
+    def chances(self, rows: Array) -> dict[str, Array]:
+        """How likely each thing is in the marked rows, for the parts of the action that choose one: `[marked, n]`.
+        Empty for a player that does not weigh them. Nothing is decided, and nothing remembered of it."""
+        return {}
+
 
 def seated(player: Player, game: Game, *, number: int = 0, greedy: bool = False, device: str = "cpu") -> Seated:
     """Seat a player; players of different `number` at one game draw different random numbers."""
@@ -79,8 +84,7 @@ class _Deciding(Seated):
         spec, which = self.game.spec, np.flatnonzero(rows)
         action: dict[str, Array] = {part.name: np.zeros((rows.size, *part.shape), part.dtype) for part in spec.action}
         if which.size:
-            views = self._views(which)
-            trajectory = torch.from_numpy(which // spec.deciders * spec.seats) + views["seat"]
+            views, trajectory = self._views(which)
             remembered = {name: value[trajectory] for name, value in self.memory.items()}
             chosen, after = self.policy.act(views, remembered, self.generator)
             for name, value in after.items():
@@ -89,7 +93,15 @@ class _Deciding(Seated):
                 action[name][which] = part.cpu().numpy()
         return {name: part.reshape(rows.shape + part.shape[1:]) for name, part in action.items()}
 
-    def _views(self, which: Array) -> dict[str, Tensor]:
+    def chances(self, rows: Array) -> dict[str, Array]:
+        if not hasattr(self.policy, "chances"):
+            return {}
+        views, trajectory = self._views(np.flatnonzero(rows))
+        weighed = self.policy.chances({**views, **{name: value[trajectory] for name, value in self.memory.items()}})
+        return {name: part.numpy() for name, part in weighed.items()}
+
+    def _views(self, which: Array) -> tuple[dict[str, Tensor], Tensor]:
+        """What is seen in these rows, and which trajectory each of them goes on with."""
         if self.eyes is not self.game:
             self.eyes.restore(self.game.records)
         views = {"seat": torch.from_numpy(self.game.seat.reshape(-1)[which])}
@@ -97,7 +109,7 @@ class _Deciding(Seated):
         for name, view in self.eyes.spec.views.items():
             if not view.private:
                 views[name] = torch.from_numpy(self.eyes.views[name].reshape(-1, *view.shape)[which])
-        return views
+        return views, torch.from_numpy(which // self.game.spec.deciders * self.game.spec.seats) + views["seat"]
 
 
 class RandomPolicy:

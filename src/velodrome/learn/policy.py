@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from velodrome.learn.actions import Actions
+from velodrome.games.game import Choice
+from velodrome.learn.actions import Actions, masked_logits
 from velodrome.learn.trainer import Memory, Views
 
 
@@ -35,6 +36,14 @@ class NetPolicy:
         if not self.greedy:
             action, _ = self.actions.sample(outputs, there, generator)
         return {name: part.cpu() for name, part in action.items()}, sure.cpu()
+
+    @torch.no_grad()
+    def chances(self, views: Views) -> dict[str, Tensor]:
+        """How likely each thing is in every row, for the parts of the action that choose one; what is remembered is
+        among the views."""
+        there, outputs = self._outputs(views)
+        choices = [part for part in self.actions.parts if isinstance(part, Choice)]
+        return {part.name: masked_logits(part, outputs, there).softmax(-1).cpu() for part in choices}
 
     def _outputs(self, views: Views) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         training = self.net.training
