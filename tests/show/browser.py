@@ -75,15 +75,32 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
-    def open(self, page: Path, width: int = 1280, height: int = 800, dark: bool = False) -> None:
+    def open(
+        self, page: Path | str, width: int = 1280, height: int = 800, dark: bool = False, still: bool = False
+    ) -> None:
+        """Show a file, or what an address answers; `still` for a person who wants no movement."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=phone)
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setEmulatedMedia", features=[scheme, motion])
         self._loaded = False
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self._loaded:
             self._receive()
+
+    def wait(self, condition: str) -> None:
+        """Until a condition of the page's holds, looked at whenever it draws."""
+        promise = (
+            f"new Promise(done => {{ const look = () => {condition} ? done() : requestAnimationFrame(look); look(); }})"
+        )
+        self.call("Runtime.evaluate", expression=promise, awaitPromise=True)
+
+    def press(self, key: str) -> None:
+        """A key, down and up."""
+        typed = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **typed)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def run(self, script: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
