@@ -129,9 +129,15 @@ def test_movement_ends_where_the_game_stands(tab: Browser, served: Served) -> No
     tab.wait("moving && shown > 0")
     lying = tab.run("[...document.querySelectorAll('#trick [data-card]')].map(each => each.dataset.card)")
     assert set(lying) <= set(served.table.seen()["tricks"][0]["cards"])
-    tab.press("Escape")
+    for _ in range(2):
+        tab.press("Escape")
+        tab.wait(YOUR_TURN)
+        assert tab.run("shown") == len(played_by(served.table))
+        tab.run("document.querySelector('.card.legal').click()")
+        tab.wait("moving")
+    tab.wait("document.getElementById('trick').className.startsWith('to-')")
     tab.wait(YOUR_TURN)
-    assert tab.run("shown") == len(played_by(served.table))
+    assert tab.run("getComputedStyle(document.querySelector('#trick .west')).opacity") == "1"
     assert tab.complaints == []
 
 

@@ -30,7 +30,7 @@ NAMES = ("You", "West", "North", "East")
 END = 100
 """A game is over when somebody has so many points."""
 CARD_NAMES = {card_name(card): card for card in range(CARDS)}
-TOLD = 5
+TOLD = 4
 """So many of the likeliest cards are told of each decision."""
 
 

@@ -75,11 +75,11 @@ const plays = () => now.tricks.flatMap(trick => trick.cards.map((card, i) => ({c
 const whole = () => now.tricks.slice(0, swept / 4); // tricks that have been taken away
 const taken = seat => whole().filter(trick => trick.winner === seat).reduce((sum, trick) => sum + trick.points, 0);
 const over = () => !moving && now.review !== null;
-const percent = chance => chance < .005 ? "under 1 %" : `${Math.round(100 * chance)} %`;
+const percent = chance => chance < .005 ? "under\u00A01\u00A0%" : `${Math.round(100 * chance)}\u00A0%`;
 const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const listed = parts => parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts.join();
 const capital = text => text[0].toUpperCase() + text.slice(1);
-const sure = (card, chance) => cardText(card) + (chance === null ? "" : ` (${percent(chance)})`);
+const sure = (card, chance) => cardText(card) + (chance === null ? "" : `\u00A0(${percent(chance)})`);
 
 function advice({adviser, cards}) {
   const would = `${capital(adviser)} would ${now.wanted > 1 ? "pass" : "play"} ${listed(cards.map(each => sure(each.choice, each.chance)))}.`;
@@ -250,7 +250,7 @@ function reviewed(each, weighs) {
 }
 
 function weighed(card, chance) {
-  const bar = make("span", {class: "chance", title: percent(chance)}, cardText(card));
+  const bar = make("span", {class: "chance"}, `${cardText(card)} ${percent(chance).replace("under", "<")}`);
   bar.style.setProperty("--chance", `${100 * chance}%`);
   return bar;
 }
