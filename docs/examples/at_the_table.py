@@ -15,4 +15,5 @@ review = table.review()
 print("\n".join(review["says"]))
 for decision in review["decisions"]:
     if not decision["same"]:
-        print(f"trick {decision['trick']}: {decision['yours']}; {table.adviser.name} plays {decision['choice']}")
+        when = "passing" if decision["passed"] else f"trick {decision['trick']}"
+        print(f"{when}: {decision['yours']}, where {table.adviser.name} takes {decision['choice']}")

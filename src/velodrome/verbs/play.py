@@ -39,7 +39,7 @@ class Play:
     seed: Count = None
     """The same seed deals the same cards; by default others each time."""
     browser: bool = True
-    """Open the page in a browser."""
+    """Open the page in a browser; else its address is printed and no more."""
     json: bool = False
     """Answer with one JSON document when the game is over."""
 
