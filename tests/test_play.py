@@ -22,9 +22,9 @@ from velodrome.verbs.play import Play, introduction, listening, table_of
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of Hearts that has hardly learnt."""
+    """A run of Hearts that has learnt nothing."""
     folder = tmp_path_factory.mktemp("runs") / "hearts"
-    flags = [*small_flags("hearts-mlp"), "--iterations", "1", "--run", str(folder), "--json"]
+    flags = [*small_flags("hearts-mlp"), "--iterations", "0", "--run", str(folder), "--json"]
     assert main(["train", "hearts-mlp", *flags]) == 0
     return folder
 
