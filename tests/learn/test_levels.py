@@ -175,6 +175,17 @@ def test_sequences_hold_what_the_teacher_would_do() -> None:
     assert not torch.equal(own[ACTION + "pointer"], own[LABEL + "pointer"])
 
 
+def test_a_teacher_that_strays_tells_what_it_would_have_done() -> None:
+    at = Sequences(arena(64), player(), 32, torch.Generator().manual_seed(0), "cpu", "teacher", strays=0.25)
+    strays = [
+        rows[ACTION + "pointer"] != rows[LABEL + "pointer"] for rows in (at.play(Clock(), 1.0)[0] for _ in range(4))
+    ]
+    astray = torch.cat(strays, 1)[..., 0]
+    assert float(astray.float().mean()) == pytest.approx(0.25, abs=0.06)
+    begins = int((astray[:, 1:] & ~astray[:, :-1]).sum())
+    assert 5 < int(astray.sum()) / begins < 12, "for eight decisions in the mean"
+
+
 def test_games_end_within_sequences_and_are_broken_off_between() -> None:
     net = player()
     at = Sequences(arena(4, seconds=4), net, 16, torch.Generator().manual_seed(0), "cpu", "teacher")
@@ -276,6 +287,7 @@ def test_what_lessons_cost() -> None:
         Lesson("sure", "mode", "right", due="due", of="mode"),
         Lesson("choice", "target", "weights"),
         Lesson("pointer", "pointer", "point", 3.0, when="keys"),
+        Lesson("pointer", "pointer", "course", 2.0),
         Lesson("keys", "keys", "bits", positive=4.0),
     )
     trainer = Apprentice(arena(2), player(), lessons, Teaching(rows=2, memory=8), teacher="teacher")
@@ -302,7 +314,8 @@ def test_what_lessons_cost() -> None:
     assert told["choice_loss"] == pytest.approx(-torch.tensor(0.75).log().item(), rel=1e-5)
     assert told["pointer_loss"] == pytest.approx(0.5 * 0.2**2, rel=1e-5)
     assert told["keys_loss"] == pytest.approx((4 + 3) / 4 * torch.tensor(2.0).log().item(), rel=1e-5)
-    weights = {"mode": 2.0, "sure": 1.0, "choice": 1.0, "pointer": 3.0, "keys": 1.0}
+    assert told["course_loss"] == pytest.approx((1 + 2) / 2)  # in no direction, then in the opposite one
+    weights = {"mode": 2.0, "sure": 1.0, "choice": 1.0, "pointer": 3.0, "course": 2.0, "keys": 1.0}
     assert float(total) == pytest.approx(sum(weight * told[f"{name}_loss"] for name, weight in weights.items()))
 
 

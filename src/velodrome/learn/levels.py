@@ -24,6 +24,9 @@ from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts, Progress
 from velodrome.meter.clock import Clock
 
+NOWHERE = 0.01
+"""A point nearer to the middle of its box than this part of its width lies in no direction."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -33,9 +36,10 @@ class Lesson:
     """The name of what it gives."""
     label: str
     """What the teacher tells: a private view, or a part of its action."""
-    kind: Literal["choice", "weights", "point", "bits", "right"]
-    """One of n, from logits, or from the logarithms of their weights; a point in a box of the game's actions; bits;
-    whether what the player gives as `of` is right, the label's being the greatest."""
+    kind: Literal["choice", "weights", "point", "course", "bits", "right"]
+    """One of n, from logits, or from the logarithms of their weights; a point in a box of the game's actions, or just
+    in which direction it lies from the middle; bits; whether what the player gives as `of` is right, the label's being
+    the greatest."""
     weight: float = 1.0
     due: str = ""
     """The name of what says in which steps the player says it; else it does in all."""
@@ -64,6 +68,9 @@ class Teaching:
     """In which part of the sequences the teacher plays, at first."""
     share_halves: int = 0
     """It falls as 1 / (1 + iteration / share_halves); 0 keeps it."""
+    strays: float = 0.0
+    """In which part of its decisions the teacher does anything instead, for a while at a time, so that there is
+    something to learn from where it would not have come to (DART: Laskey et al. 2017)."""
     rate: float = 2e-3
     warm_up: int = 10
     """Iterations over which the learning rate rises."""
@@ -105,7 +112,7 @@ class Apprentice(Pupil):
         views = sorted({lesson.label for lesson in lessons} & game.views.keys())
         generator = torch.Generator(device).manual_seed(seed)
         super().__init__(
-            Sequences(game, net, settings.rows, generator, device, teacher, views),
+            Sequences(game, net, settings.rows, generator, device, teacher, views, settings.strays),
             seed=seed,
             rate=settings.rate,
             gradient_clip=settings.gradient_clip,
@@ -157,14 +164,15 @@ class Apprentice(Pupil):
             output, label = outputs[lesson.output], labels[lesson.label]
             if lesson.kind == "weights":
                 counts = counts & (label < output.shape[-1])
+            name = "course" if lesson.kind == "course" else lesson.output
             which = counts.flatten().nonzero().squeeze(1)
             if not len(which):
-                told[f"{lesson.output}_loss"] = 0.0
+                told[f"{name}_loss"] = 0.0
                 continue
             given, wanted = (part.flatten(0, 1).index_select(0, which) for part in (output, label))
             judged = outputs[lesson.of].flatten(0, 1).index_select(0, which) if lesson.of else given
             loss = self._loss(lesson, given, wanted, judged)
-            told[f"{lesson.output}_loss"] = float(loss.detach())
+            told[f"{name}_loss"] = float(loss.detach())
             if lesson.kind in ("choice", "weights"):
                 told[f"{lesson.output}_right"] = float((given.argmax(-1) == wanted).float().mean())
             total = total + lesson.weight * loss
@@ -180,6 +188,12 @@ class Apprentice(Pupil):
             box = self.boxes[lesson.label]
             centre = box.low + 0.5 * (box.high - box.low) * (1 + given.tanh())
             return F.mse_loss(centre, wanted)
+        if lesson.kind == "course":
+            box = self.boxes[lesson.label]
+            away = wanted - 0.5 * (box.low + box.high)
+            far = away.norm(dim=-1, keepdim=True) > NOWHERE * (box.high - box.low)
+            off = 1 - F.cosine_similarity(given.tanh(), away, dim=-1, eps=1e-3)
+            return torch.where(far.squeeze(-1), off, 0.0).mean()
         if lesson.kind == "bits":
             positive = given.new_tensor(lesson.positive)
             return F.binary_cross_entropy_with_logits(given, wanted.float(), pos_weight=positive)

@@ -25,6 +25,8 @@ Tensors = dict[str, Tensor]
 NEVER = np.iinfo(np.int64).max
 VIEW, LABEL, MEMORY, ACTION = "view.", "label.", "memory.", "action."
 """Before the names of what a sequence holds of each kind."""
+ASIDE = 8
+"""Decisions for which a teacher that strays does so, in the mean."""
 
 
 class SequenceNet(Protocol):
@@ -60,10 +62,12 @@ class Sequences:
         device: str,
         teacher: str | None = None,
         labels: Sequence[str] = (),
+        strays: float = 0.0,
     ):
         """Sequences have `rows` decisions. Of a `teacher`, a bot of the game, each holds what it would do, and the
-        private views `labels`. The first game of each slot is broken off, each at another time: else games that take
-        as long as each other would all be at the same point."""
+        private views `labels`; `strays` is the share of its decisions in which it does something else. The first game
+        of each slot is broken off, each at another time: else games that take as long as each other would all be at the
+        same point."""
         spec = game.spec
         if spec.seats != 1:
             raise ValueError(f"{spec.name} has {spec.seats} seats; sequences are of games with one")
@@ -73,6 +77,7 @@ class Sequences:
         self.game, self.net, self.rows, self.generator, self.device = game, net, rows, generator, device
         self.teacher, self.labels, self.actions = teacher, labels, Actions(spec.action)
         self.memory = self._started(game.games)
+        self.strays, self.straying = strays, torch.zeros(game.games, dtype=torch.bool, device=device)
         self.over = np.zeros(game.games, np.bool_)
         sequences = -(-spec.longest // rows)
         self.left = -(-sequences * np.arange(1, game.games + 1) // game.games)
@@ -136,9 +141,11 @@ class Sequences:
             outputs, self.memory = self.net.act(there, self.memory)
             action, log_prob = self.actions.sample(outputs, there, self.generator)
             if self.teacher is not None:
+                aside = self._aside(there)
                 for name, part in action.items():
-                    taught = lessons.view(-1, *[1] * (part.dim() - 1))
-                    action[name] = torch.where(taught, labels[name].to(self.device), part)
+                    taught, strays = (each.view(-1, *[1] * (part.dim() - 1)) for each in (lessons, self.straying))
+                    told = labels[name].to(self.device)
+                    action[name] = torch.where(taught, torch.where(strays, aside.get(name, told), told), part)
         with clock("collect.step"):
             done = {name: part.cpu() for name, part in action.items()}
             game.step({name: part.numpy() for name, part in done.items()})
@@ -157,12 +164,24 @@ class Sequences:
                 "outcome": torch.from_numpy(game.outcome[:, 0].copy()),
             }
 
+    def _aside(self, there: Tensors) -> Tensors:
+        """What a teacher that strays does instead, anything; and who strays now. Once begun, it lasts for a while: what
+        is then seen are places that lie further off."""
+        if not self.strays:
+            return {}
+        draw = torch.rand(len(self.over), generator=self.generator, device=self.device)
+        begins = self.strays / ((1 - self.strays) * ASIDE)
+        self.straying = torch.where(self.straying, draw >= 1 / ASIDE, draw < begins)
+        anything = {name: torch.zeros(len(draw), n, device=self.device) for name, n in self.actions.heads.items()}
+        return self.actions.sample(anything, there, self.generator)[0]
+
     def state(self) -> dict[str, Any]:
         """The games in mid-play, what is remembered, and the random state."""
         return {
             "game": self.game.records.copy(),
             "over": self.over,
             "left": self.left,
+            "straying": self.straying,
             "memory": self.memory,
             "generator": self.generator.get_state(),
         }
@@ -171,6 +190,7 @@ class Sequences:
         """Put everything where `state` left it."""
         self.game.resume(state["game"])
         self.left = np.array(state["left"], np.int64)
+        self.straying = torch.as_tensor(state["straying"]).to(self.device)
         self.over = np.asarray(state["over"], np.bool_) | (not self.game.resumes)
         self.memory = {name: torch.as_tensor(part).to(self.device) for name, part in state["memory"].items()}
         self.generator.set_state(torch.as_tensor(state["generator"]))

@@ -30,6 +30,8 @@ class Lessons:
     mode: float = 0.3
     target: float = 1.0
     pointer: float = 100.0
+    course: float = 2.0
+    """Of the direction in which the pointer lies from the ship: near it, a small error is another course."""
     keys: float = 1.0
     confidence: float = 0.1
     smoothing: float = 0.1
@@ -43,7 +45,8 @@ class Lessons:
             Lesson("mode", "mode", "choice", self.mode, due="due.strategy", smoothing=self.smoothing),
             Lesson("confidence", "mode", "right", self.confidence, due="due.strategy", of="mode"),
             Lesson("choice", "target", "weights", self.target, due="due.tactics"),
-            Lesson("pointer", "pointer", "point", self.pointer, when="keys"),
+            Lesson("pointer", "pointer", "point", self.pointer),
+            Lesson("pointer", "pointer", "course", self.course),
             Lesson("keys", "keys", "bits", self.keys, positive=self.positive),
         )
 
@@ -72,7 +75,7 @@ class Settings:
     """Iterations of learning from the teacher's play."""
     corrected: int = 800
     """Iterations of learning from what it says of the bot's."""
-    offline: Teaching = Teaching(rate_halves=200)
+    offline: Teaching = Teaching(rate_halves=200, strays=0.2)
     corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
     online: Recurrent = Recurrent()
