@@ -62,7 +62,7 @@ bench: install-dev
 docs: install
 	$(BIN)/python benchmarks/tables.py
 
-# The README's picture, from a run: make picture RUN=runs/...
+# The pictures of the README and of the docs, from a run: make picture RUN=runs/...
 picture: install
 	$(BIN)/python docs/picture.py $(RUN)
 

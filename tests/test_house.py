@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from velodrome.compiled import DRAWS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "velodrome"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -119,6 +121,16 @@ def test_nothing_that_executes_data_is_used() -> None:
         assert not called & calls, f"{name_of(path)} calls {called & calls}"
 
 
+def test_what_draws_compiles_nothing() -> None:
+    """A change of it does not have everything compiled anew, so it must not hold what is."""
+    drawing = list((PACKAGE / "games").rglob(DRAWS))
+    assert drawing
+    for path in drawing:
+        functions = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)]
+        assert not {ast.unparse(each) for node in functions for each in node.decorator_list} & COMPILES, name_of(path)
+
+
+COMPILES = {"rule", "kernel", "summing_rule", "summing_kernel", "njit", "numba.njit", "jit", "numba.jit"}
 SUMMING = {"summing_kernel", "summing_rule"}
 
 

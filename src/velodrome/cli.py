@@ -28,6 +28,7 @@ VERBS = {
     "scale": "see how times grow with agents, threads or games, and what communication takes",
     "audit": "see what the five documents claim, and whether it holds",
     "report": "write the report of a run as one page",
+    "watch": "replay games on one page, with what the net sees and wants",
     "play": "sit down to Hearts against three agents, in the browser",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""

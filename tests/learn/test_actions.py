@@ -60,6 +60,17 @@ def test_equals_torch_distributions(part: Part) -> None:
         torch.testing.assert_close(entropy, oracle.entropy(), rtol=1e-4, atol=1e-4)
 
 
+def test_chances_are_those_of_the_distributions() -> None:
+    actions, outputs, views = an_example()
+    chances = actions.chances(outputs, views)
+    card, keys, trust = (reference(part, outputs, views) for part in (PARTS[0], PARTS[1], PARTS[3]))
+    torch.testing.assert_close(chances["card"], card.probs)
+    torch.testing.assert_close(chances["keys"], keys.mean)
+    torch.testing.assert_close(chances["trust"], trust.mean)
+    torch.testing.assert_close(chances["aim"], actions.sample(outputs, views, generator(), greedy=True)[0]["aim"])
+    assert set(actions.chances({"card": outputs["card"]}, views)) == {"card"}
+
+
 def test_divergence_equals_torchs() -> None:
     actions, outputs, views = an_example(parts=PARTS[:2])
     other = {name: output + 0.5 * torch.randn(output.shape, generator=generator(3)) for name, output in outputs.items()}

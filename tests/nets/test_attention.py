@@ -186,6 +186,14 @@ def test_self_attention_equals_torchs_multi_head_attention(shared: bool, heads: 
         torch.testing.assert_close(own, other, atol=1e-4, rtol=1e-4)
 
 
+def test_looks_are_the_weights_of_torchs_multi_head_attention() -> None:
+    pooling, mask, x = shaken(Pooling(WIDTH, 4)), some(7, 5), torch.randn(7, 5, WIDTH)
+    theirs = nn.MultiheadAttention(WIDTH, 4, batch_first=True)
+    theirs.in_proj_weight, theirs.in_proj_bias = pooling.attention.input.weight, pooling.attention.input.bias
+    _, weights = theirs(pooling.query.expand(7, 1, -1), x, x, key_padding_mask=~mask)
+    torch.testing.assert_close(pooling.looks(x, mask), weights.squeeze(1), atol=1e-5, rtol=1e-5)
+
+
 # -- which form is taken ---------------------------------------------------------------------------------------------
 
 

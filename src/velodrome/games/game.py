@@ -26,6 +26,7 @@ from numpy.typing import DTypeLike, NDArray
 from velodrome.compiled import announced
 from velodrome.games.kernel import seed_states
 from velodrome.games.pool import Pool
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene, of_views
 from velodrome.mistake import Mistake
 
 Array = NDArray[Any]
@@ -322,3 +323,15 @@ class Game:
     def picture(self, game: int) -> Array | None:
         """One game's position as a picture `[height, width, 3]` of bytes, where the game has one."""
         return None
+
+    def to_watch(self, games: int, seed: int) -> Game:
+        """Other games of the same kind, in which each thing that happens is a step of its own."""
+        return self.again(games, seed)
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """How one game's position is drawn, and what its players have in mind there; here, just what they see."""
+        spec = self.spec
+        seen = {name: self.views[name][game] for name, view in spec.views.items() if not view.private}
+        parts = {part.name: part.n for part in spec.action if isinstance(part, Choice | Bits)}
+        who = [f"seat {seat}" for seat in self.seat[game].tolist()]
+        return of_views(seen, mind, parts, f"{spec.name}: the first numbers that players see", who)

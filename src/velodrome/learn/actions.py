@@ -66,6 +66,10 @@ class Actions:
         assert total is not None
         return action, total
 
+    def chances(self, outputs: Outputs, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """How likely each choice and each bit is; of shares and of numbers, the middle. Of the parts that are given."""
+        return {part.name: _chances(part, outputs, views) for part in self.parts if part.name in outputs}
+
     def log_prob_and_entropy(
         self, outputs: Outputs, action: Mapping[str, Tensor], views: Mapping[str, Tensor]
     ) -> Scored:
@@ -115,6 +119,17 @@ def _sample(
     shares = concentration if greedy else torch._standard_gamma(concentration, generator=generator)
     shares = shares / shares.sum(-1, keepdim=True)
     return shares, _log_prob_of_shares(concentration, shares)
+
+
+def _chances(part: Part, outputs: Outputs, views: Mapping[str, Tensor]) -> Tensor:
+    if isinstance(part, Choice):
+        return masked_logits(part, outputs, views).softmax(-1)
+    if isinstance(part, Bits):
+        return masked_logits(part, outputs, views).sigmoid()
+    if isinstance(part, Box):
+        return _CutNormal(part, outputs).centre
+    concentration = _concentration(part, outputs)
+    return concentration / concentration.sum(-1, keepdim=True)
 
 
 def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Tensor]) -> Scored:

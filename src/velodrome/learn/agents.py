@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from velodrome.learn.actions import FORBIDDEN
-from velodrome.learn.trainer import Memory, Views
+from velodrome.learn.trainer import Memory, Telling, Views
 from velodrome.nets.agent import AgentNet
 
 Choose = Callable[[Tensor, Tensor | None, torch.Generator], Tensor]
 """From a number and a mask `[rows, orders]` to an order a row; without a mask everything is legal."""
 
 
-class AgentPolicy:
+class AgentPolicy(Telling):
     """Every row is an agent that plays by itself; `choose` makes an order of the net's numbers, one that the view
     `mask` allows."""
 
-    def __init__(self, net: AgentNet, choose: Choose, mask: str | None, device: str):
+    def __init__(self, net: AgentNet, choose: Choose, mask: str | None, device: str, worths: bool = False):
+        """`worths`: whether the net's numbers say what orders are worth, and not how likely they are."""
         self.net, self.choose, self.mask, self.device = net, choose, mask, device
+        self.gives = f"{net.part}.worth" if worths else net.part
 
     def start(self, rows: int) -> Memory:
         """What so many agents remember at first."""
@@ -32,6 +34,7 @@ class AgentPolicy:
         """An order for every row."""
         there = {name: views[name].to(self.device) for name in self.net.wants}
         outputs = self.net(there | {name: part.to(self.device) for name, part in memory.items()})
+        self.tell(self.net, {self.gives: outputs[self.net.part]}, views)
         legal = None if self.mask is None else views[self.mask].to(self.device).bool()
         order = self.choose(outputs[self.net.part], legal, generator).cpu()
         known = {"before": order + 1, "hidden": outputs.get("hidden")}

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from velodrome.games.game import Game, Simplex
 from velodrome.learn.replay import Replay
 from velodrome.learn.step import step
-from velodrome.learn.trainer import Counts, Memory, Progress, Scheme, Views
+from velodrome.learn.trainer import Counts, Memory, Progress, Scheme, Telling, Views
 from velodrome.meter.clock import Clock
 from velodrome.nets.stacked import Actors, JointCritics
 
@@ -54,7 +54,7 @@ class Maddpg:
     mean reward, and all of them move at once."""
 
 
-class SoftPolicy:
+class SoftPolicy(Telling):
     """Plays with each agent's own net; without greed, with noise."""
 
     def __init__(self, actors: Actors, part: str, agents: int, greedy: bool, device: str):
@@ -68,6 +68,7 @@ class SoftPolicy:
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
         """Rows may come in any order and number; each plays with the net of its seat."""
         numbers = self._numbers(views["seen"].float().to(self.device), views["seat"])
+        self.tell(self.actors, {f"{self.part}.shares": numbers.softmax(-1)}, views)
         return {self.part: (numbers.softmax(-1) if self.greedy else soft(numbers, generator)).cpu()}, {}
 
     def _numbers(self, seen: Tensor, seat: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from velodrome.games.game import Choice
-from velodrome.learn.actions import Actions, masked_logits
-from velodrome.learn.trainer import Memory, Views
+from velodrome.learn.actions import Actions
+from velodrome.learn.trainer import Listener, Memory, Telling, Views
 
 
-class NetPolicy:
+class NetPolicy(Telling):
     """Acts by sampling from the net's outputs, or takes the likeliest action where `greedy`."""
 
     def __init__(self, net: nn.Module, actions: Actions, greedy: bool = False, device: str = "cpu"):
@@ -42,14 +42,15 @@ class NetPolicy:
         """How likely each thing is in every row, for the parts of the action that choose one; what is remembered is
         among the views."""
         there, outputs = self._outputs(views)
-        choices = [part for part in self.actions.parts if isinstance(part, Choice)]
-        return {part.name: masked_logits(part, outputs, there).softmax(-1).cpu() for part in choices}
+        found = self.actions.chances(outputs, there)
+        return {part.name: found[part.name].cpu() for part in self.actions.parts if isinstance(part, Choice)}
 
     def _outputs(self, views: Views) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         training = self.net.training
         self.net.eval()
         there = {name: view.to(self.device) for name, view in views.items()}
         outputs = self.net(there)
+        self.tell(self.net, outputs, there)
         self.net.train(training)
         return there, outputs
 
@@ -60,6 +61,10 @@ class Majority:
 
     def __init__(self, first: NetPolicy, second: NetPolicy, seats: int):
         self.first, self.second, self.seats = first, second, seats
+
+    def heard_by(self, listener: Listener) -> None:
+        """Tell what the first net says."""
+        self.first.heard_by(listener)
 
     def start(self, rows: int) -> Memory:
         """What both remember."""

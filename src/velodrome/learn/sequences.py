@@ -18,7 +18,7 @@ from velodrome.learn.actions import Actions
 from velodrome.learn.adam import Adam, Average, decays, young
 from velodrome.learn.lanes import Lanes
 from velodrome.learn.memory import keep_freed_memory
-from velodrome.learn.trainer import Counts, Memory, Policy, Views
+from velodrome.learn.trainer import Counts, Memory, Policy, Telling, Views
 from velodrome.meter.clock import Clock
 
 Tensors = dict[str, Tensor]
@@ -201,7 +201,7 @@ def parts_of(sequences: Mapping[str, Tensor], kind: str) -> Tensors:
     return {name.removeprefix(kind): part for name, part in sequences.items() if name.startswith(kind)}
 
 
-class SequencePolicy:
+class SequencePolicy(Telling):
     """Acts by sampling from what the net gives, or takes the likeliest action where `greedy`."""
 
     def __init__(self, net: Any, actions: Actions, greedy: bool, device: str):
@@ -218,6 +218,7 @@ class SequencePolicy:
         self.net.eval()
         there, before = ({name: part.to(self.device) for name, part in given.items()} for given in (views, memory))
         outputs, after = self.net.act(there, before)
+        self.tell(self.net, outputs, there | before)
         self.net.train(training)
         action, _ = self.actions.sample(outputs, there, generator, self.greedy)
         return {name: part.cpu() for name, part in action.items()}, {name: part.cpu() for name, part in after.items()}

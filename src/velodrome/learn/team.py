@@ -13,7 +13,7 @@ from torch import Tensor
 
 from velodrome.games.game import Array, Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.trainer import Counts, Memory, Views
+from velodrome.learn.trainer import Counts, Memory, Telling, Views
 from velodrome.meter.clock import Clock
 from velodrome.nets.team import Outputs, Played, TeamNet
 
@@ -177,7 +177,7 @@ class Table:
         self.generator.set_state(torch.as_tensor(state["generator"]))
 
 
-class TeamPolicy:
+class TeamPolicy(Telling):
     """Plays all seats of each game with nets that may talk to each other; without chance where `greedy`."""
 
     def __init__(self, net: TeamNet, actions: Actions, seats: int, greedy: bool, device: str):
@@ -198,7 +198,8 @@ class TeamPolicy:
         before = {name: in_teams(part[order].to(self.device), self.seats) for name, part in memory.items()}
         outputs, after, _ = self.net.act(there, before, UNTIMED, generator, self.greedy)
         back = torch.argsort(order).to(self.device)
-        flat = {name: part.flatten(0, 1)[back] for name, part in outputs.items() if name in self.actions.heads}
+        flat = {name: part.flatten(0, 1)[back] for name, part in outputs.items()}
+        self.tell(self.net, flat, views)
         action, _ = self.actions.sample(flat, masks, generator, self.greedy)
         return {name: part.cpu() for name, part in action.items()}, {
             name: part.flatten(0, 1)[back].cpu() for name, part in after.items()

@@ -84,6 +84,26 @@ class Policy(Protocol):
         ...
 
 
+Listener = Callable[[Any, Mapping[str, Tensor], Views], None]
+"""Is told which net has decided, what it gave for each row, and the rows' views. What is given bears the names of
+`Actions.heads`; `PART.worth` is no chance but a worth, and `PART.shares` holds shares as they are."""
+
+
+class Telling:
+    """A policy that tells whoever listens what its net makes of each decision."""
+
+    listener: Listener | None = None
+
+    def heard_by(self, listener: Listener) -> None:
+        """From now on, tell this listener."""
+        self.listener = listener
+
+    def tell(self, net: Any, given: Mapping[str, Tensor], views: Views) -> None:
+        """If anybody listens."""
+        if self.listener is not None:
+            self.listener(net, given, views)
+
+
 class Trainer(Protocol):
     """One learning algorithm at work on one game."""
 

@@ -102,7 +102,8 @@ class ValueTeam:
     def policy(self, greedy: bool = False) -> AgentPolicy:
         """The agents; greedy ones have the slow net where it follows: a running average changes its mind less often."""
         net = self.slow_agents if greedy and self.settings.follow else self.agents
-        return AgentPolicy(net, mostly_best(0.0 if greedy else self.exploration), self.episodes.part.mask, self.device)
+        choose = mostly_best(0.0 if greedy else self.exploration)
+        return AgentPolicy(net, choose, self.episodes.part.mask, self.device, worths=True)
 
     def iterate(self, clock: Clock) -> Progress:
         """Play some games to their end, then learn from these and others."""

@@ -67,6 +67,8 @@ class ArenaPlayer(nn.Module):
     """
 
     wants = ("player", "objects", "mask", "context")
+    stands = {"mode": "due.strategy", "confidence": "due.strategy", "choice": "due.tactics"}
+    """What is said now and then, and by which of the outputs one sees when."""
 
     def __init__(self, settings: Levels = Levels()):
         super().__init__()

@@ -73,6 +73,13 @@ class AttentionNet(nn.Module):
             return self.input.dense(cards) + own[:, None]
         return self.input.listed(cards.flatten(0, 1), FEATURES).view(*cards.shape[:2], -1) + own[:, None]
 
+    @torch.no_grad()
+    def looks(self, views: Views) -> dict[str, Tensor]:
+        """How much the query attends to each moment, the present one last, `[rows, 5]`."""
+        past = at_least_one(views["past"])
+        x = self.embed(views["cards"], views["seat"]) + self.positions[: past.shape[1]]
+        return {"moments": self.pooling.looks(self.encoder(x, past), past)}
+
     @cached_property
     def _groups(self) -> Groups:
         own, pooling = self.input, self.pooling

@@ -166,6 +166,16 @@ class Pooling(nn.Module):
             found = self.attention(x, mask, self.query).squeeze(1)
         return self.norm(found)  # type: ignore[no-any-return]
 
+    def looks(self, x: Tensor, mask: Tensor) -> Tensor:
+        """How much the query attends to each place `[rows, n]`, in the mean over heads."""
+        heads, width = self.attention.heads, len(self.query)
+        weight, bias = self.attention.input.weight, self.attention.input.bias
+        query = F.linear(self.query, weight[:width], bias[:width]).view(heads, 1, -1)
+        keys = F.linear(x, weight[width : 2 * width], bias[width : 2 * width]).view(*mask.shape, heads, -1)
+        scores = (query @ keys.permute(0, 2, 3, 1)).squeeze(-2) / math.sqrt(width // heads)
+        found: Tensor = scores.masked_fill(~mask.unsqueeze(1), -math.inf).softmax(-1).mean(1)
+        return found
+
     def weights(self) -> tuple[Tensor, ...]:
         """In the order that the compiled form takes them; the norm comes behind it."""
         return self.query, *self.attention.weights()

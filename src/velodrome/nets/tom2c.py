@@ -174,7 +174,7 @@ class Tom2cNet(nn.Module):
                 kept["arrives"] = arrives.to(minds.device)
         thoughts = self._think(sight, own, minds, kept, spans)
         after = {"beliefs": minds} if own is None else {"own": own, "beliefs": minds}
-        return {self.part: thoughts.choices}, after, kept
+        return {self.part: thoughts.choices, "edges": thoughts.edges}, after, kept
 
     def unroll(self, played: Played, spans: Timing) -> Outputs:
         """Over a segment: the action's numbers and the team's `value`; what each thinks of each, `goals` and maybe

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from velodrome.games.arena import bots, picture, play
+from velodrome.games.arena.scene import scene_of
 from velodrome.games.arena.teacher import MODES, decide
 from velodrome.games.arena.views import CONTEXT, OBJECT, PLAYER
 from velodrome.games.arena.world import FIRST_BOX, FIRST_PORTAL, KINDS, NOTHING, OBJECTS, RECORD, SECOND
 from velodrome.games.game import Action, Array, Bits, Box, Game, Score, Spec, View
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 
 MINUTE = 60 * SECOND
 RANDOM_RETURN, TEACHER_RETURN = -10.46, 38.9
@@ -110,6 +112,10 @@ class Arena(Game):
         (x, y), (clicks, ability) = action["pointer"][game, row], action["keys"][game, row]
         does = [f"click {x:.2f} {y:.2f}"] * bool(clicks) + ["ability"] * bool(ability)
         return ", ".join(does) or "nothing"
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """The map, what of it is on the screen, and what the player has in mind."""
+        return scene_of(self.records[game], self.frames, len(self.views["mask"][game, 0]), mind)
 
 
 def told(record: Any, i: int) -> str:

@@ -19,8 +19,10 @@ from velodrome.games.coverage.rules import (
     see_others,
     visible,
 )
+from velodrome.games.coverage.scene import scene_of
 from velodrome.games.game import Array, Bits, Game, Score, Spec, View
 from velodrome.games.kernel import draw, kernel, rule
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 
 RANDOM, NONE, ALL, VISIBLE, NEAREST = range(5)
 BOTS = ("random", "none", "all", "visible", "nearest")
@@ -183,3 +185,7 @@ class Coverage(Game):
         )
         targets = ", ".join(f"{record['target_x'][j]:.0f} {record['target_y'][j]:.0f}" for j in range(self.targets))
         return f"time {record['time']}: sensors at {sensors}; targets at {targets}"
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """Sensors, targets, and what sensors have in mind."""
+        return scene_of(self.records[game], self.spec.seats, self.targets, self.spec.longest, mind)

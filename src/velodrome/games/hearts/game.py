@@ -9,7 +9,9 @@ import numpy as np
 from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
 from velodrome.games.hearts import bots, openspiel, play, text, views
 from velodrome.games.hearts.rules import ACROSS, CARDS, CYCLE, DRAWN, LEFT, NO_PASS, RECORD, RIGHT, SEATS, Rules
+from velodrome.games.hearts.scene import scene_of
 from velodrome.games.kernel import seed_states
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 
 DIRECTIONS = {"drawn": DRAWN, "cycle": CYCLE, "none": NO_PASS, "left": LEFT, "across": ACROSS, "right": RIGHT}
 
@@ -179,6 +181,15 @@ class Hearts(Game):
     def describe_action(self, action: Action, game: int, row: int) -> str:
         """The card."""
         return text.card_name(int(action["card"][game, row]))
+
+    def to_watch(self, games: int, seed: int) -> Hearts:
+        """Others in which every card is a step of its own."""
+        settings: dict[str, Any] = dict(self.spec.settings) | {"forced": "asked"}
+        return Hearts(games, seed, **settings)
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """The table, the cards, and how likely which of them is."""
+        return scene_of(self.records[game], self.rules, mind)
 
 
 def check(option: str, value: str, known: Any) -> None:

@@ -9,8 +9,13 @@ import numpy as np
 from velodrome.games.game import Array, Choice, Game, Part, Simplex, Spec, View
 from velodrome.games.particles import play
 from velodrome.games.particles.physics import MOST, World, record_for
+from velodrome.games.particles.scene import scene_of
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 
 Control = Literal["shares", "choice"]
+KINDS = ("predator", "prey")
+"""By role, where agents have one."""
+COLOURS = {"agent": "own", "predator": "own", "prey": "second"}
 
 
 def push(control: Control) -> Part:
@@ -66,6 +71,18 @@ class Particles(Game):
 
         agents, marks = places("x", "y", self.world.agents), places("mark_x", "mark_y", self.world.marks)
         return f"time {record['time']}: agents at {agents}; landmarks at {marks}"
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """Agents, landmarks, and where agents want to be."""
+        record, spec = self.records[game], self.spec
+        kinds = [KINDS[role] for role in spec.roles] or ["agent"] * spec.seats
+        names = [f"{kind} {agent}" for agent, kind in enumerate(kinds)]
+        says = f"step {record['time']} of {spec.longest}: earned {', '.join(self.earned(record))}"
+        return scene_of(record, self.world, says, names, [COLOURS[kind] for kind in kinds], mind)
+
+    def earned(self, record: Array) -> list[str]:
+        """What agents have earned so far, in words: all together."""
+        return [f"{record['returned'].sum():.1f} together"]
 
     def see(self, lo: int, hi: int, which: Array) -> None:
         """Write the view `seen` of the marked games."""

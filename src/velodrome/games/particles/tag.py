@@ -158,6 +158,11 @@ class Tag(Pushing):
         """Pay for touches."""
         pay(self.records, lo, hi, self.moved, self.world, self.prey, self.rewards, self.outcome)
 
+    def earned(self, record: Array) -> list[str]:
+        """By one of the predators, which all earn the same, and by each prey."""
+        prey = record["returned"][self.world.agents - self.prey : self.world.agents]
+        return [f"{record['returned'][0]:.1f} by each predator", *(f"{each:.1f} by a prey" for each in prey)]
+
     def see(self, lo: int, hi: int, which: Array) -> None:
         """Everyone sees everything but how predators move, from where it is."""
         look(self.records, lo, hi, which, self.world, self.prey, self.views["seen"])

@@ -21,6 +21,8 @@ from velodrome.games.platoon.rules import (
     play_step,
     see,
 )
+from velodrome.games.platoon.scene import scene_of
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 
 SCENARIOS = ("catch-up", "slow-down")
 BOTS = ("random", "heedless", "mixed", "steady")
@@ -160,3 +162,7 @@ class Platoon(Game):
         record, n = self.records[game], self.spec.seats
         gaps, speeds = (" ".join(f"{value:.4g}" for value in record[name][:n]) for name in ("gap", "speed"))
         return f"time {record['time']}: gaps {gaps}; speeds {speeds}{'; crashed' if record['crashed'] else ''}"
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """The line of vehicles, and what each heeds."""
+        return scene_of(self.records[game], self.spec.seats, self.hold, self.spec.longest, mind)

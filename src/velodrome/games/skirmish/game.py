@@ -7,9 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from velodrome.games.game import Action, Array, Choice, Game, Score, Spec, View
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 from velodrome.games.skirmish import bots, play, text, views
 from velodrome.games.skirmish.maps import MAPS, World, world_of
 from velodrome.games.skirmish.rules import RECORD
+from velodrome.games.skirmish.scene import scene_of
 from velodrome.mistake import nearest
 
 MOST = 6.0
@@ -101,6 +103,10 @@ class Skirmish(Game):
     def describe_action(self, action: Action, game: int, row: int) -> str:
         """The order."""
         return text.action_name(self.world, row, int(action["order"][game, row]))
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """The map, everyone alive, and what allies have in mind."""
+        return scene_of(self.records[game], self.map, self.world, mind)
 
 
 def spec_of(world: World, observation: str, state: bool, settings: dict[str, Any]) -> Spec:

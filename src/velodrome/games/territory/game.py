@@ -9,8 +9,10 @@ import numpy as np
 
 from velodrome.games.game import Array, Choice, Game, Score, Spec, View
 from velodrome.games.kernel import below, draw, kernel, rule, seed_states
+from velodrome.games.scene import NOTHING_SAID, Mind, Scene
 from velodrome.games.territory.bots import bots_turn, decide
 from velodrome.games.territory.fight import attacks, cut_off, send
+from velodrome.games.territory.scene import scene_of
 from velodrome.games.territory.start import begin
 from velodrome.games.territory.views import (
     ACTIONS,
@@ -455,3 +457,7 @@ class Territory(Game):
             each = max(self.size // DRAWN, 1)
             drawn = ["".join("~" if n < 0 else SIGNS[n] for n in row) for row in self.board(game)[::each, ::each]]
         return "\n".join([f"tick {head['now']}", *lines, *drawn])
+
+    def scene(self, game: int, mind: Mind = NOTHING_SAID) -> Scene:
+        """The board, and what the agent has in mind."""
+        return scene_of(self.records[game], self.spec.longest, self.ticks, mind)
