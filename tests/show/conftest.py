@@ -15,6 +15,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def tab(browser: Browser) -> Browser:
     """The session's browser, with nothing noted yet."""
+    browser.open("about:blank")  # or the last test's page might still complain of a server that has gone
     browser.requests.clear()
     browser.complaints.clear()
     return browser
