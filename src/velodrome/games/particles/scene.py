@@ -24,8 +24,8 @@ def scene_of(game: Array, world: World, says: str, names: list[str], colours: li
         if world.mark_radius > 0:
             shapes[f"mark {mark}"] = Disc(x, y, float(world.mark_radius), "obstacle", layer="ground")
         else:
-            shapes[f"mark {mark}"] = Box(x, y, 2 * MARK, 2 * MARK, "goal", 45, layer="ground")
-            shapes[f"number {mark}"] = Text(x, y, MARK, str(mark), "panel", 1, layer="ground")
+            shapes[f"mark {mark}"] = Box(x, y, 2 * MARK, 2 * MARK, "goal", 45)
+            shapes[f"number {mark}"] = Text(x, y, MARK, str(mark), "panel", 1)
     bars: list[Bars] = []
     for agent in range(int(world.agents)):
         x, y = float(game["x"][agent]), -float(game["y"][agent])
