@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from velodrome.meter.card import card as card
     from velodrome.meter.clock import Clock as Clock
     from velodrome.meter.machine import machine as machine
+    from velodrome.recipes.shipped import load as load
 
 __version__ = "0.1.0"
 
 _OFFERED = {
     "Clock": "velodrome.meter.clock",
     "card": "velodrome.meter.card",
+    "load": "velodrome.recipes.shipped",
     "machine": "velodrome.meter.machine",
     "make": "velodrome.games",
     "observe": "velodrome.edge.observe",

@@ -34,6 +34,8 @@ from velodrome.nets.tom2c import Minds
 from velodrome.proof.changes import patched
 from velodrome.proof.processes import Setup
 from velodrome.recipes import RECIPES, find
+from velodrome.recipes import shipped as shipped_agents
+from velodrome.recipes.shipped import About
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
 from velodrome.runs.datasets import Recorder
 from velodrome.runs.settings import settings_from_json, settings_to_json
@@ -199,6 +201,21 @@ def test_evaluating_changes_nothing(kind: Kind) -> None:
             assert evaluate(trainer, trainer.game, against and trainer, episodes=4, greedy=True).decisions > 0
         iterate(trainer, 2)
     assert digest_of(watched) == digest_of(alone)
+
+
+def test_as_a_shipped_agent_it_plays_as_it_was_trained(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind.variant or kind.name == TOY:
+        pytest.skip("what ships has a name and, but for the width of nets, the recipe's own settings")
+    monkeypatch.setattr(shipped_agents, "AGENTS", tmp_path)
+    trainer, views = iterate(kind(), 2), views_of(kind())
+    told = About(kind.name, settings_to_json(kind.settings), 0, 2, 1.0, "2026-11-22", {}, {})
+    shipped_agents.write(tmp_path / f"{kind.name}.safetensors", trainer, told)
+    other = shipped_agents.load(kind.name)
+    first, second = (acted(each.policy(greedy=True), views, steps=3) for each in (trainer, other))
+    for name, part in first.items():
+        torch.testing.assert_close(second[name], part, rtol=0, atol=0)
 
 
 def test_rows_are_independent(kind: Kind) -> None:

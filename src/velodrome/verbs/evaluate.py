@@ -16,6 +16,7 @@ from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.recipes.restore import build, restore
+from velodrome.recipes.shipped import shipped
 from velodrome.runs.datasets import Recorder, refuse_a_set_in
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
@@ -26,8 +27,8 @@ from velodrome.verbs.players import Opponent, opponent
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how well a run plays, given by its folder; the result is also kept there. A recipe's name will do too:
-    its agent is then untrained."""
+    """Measure how well a run plays, given by its folder; the result is also kept there. A recipe's name will do too: it
+    is then the agent that ships with Velodrome, or an untrained one where none does."""
 
     against: Name = None
     """A bot of the game, the folder of another run, or "nobody" to have all seats; by default the game's last bot."""
@@ -37,6 +38,8 @@ class Evaluate:
     """A folder to write the episodes to, as a set to learn from; one that holds no set yet."""
     episodes: int = 1000
     """How many games to play, or starts where each is played in every seat."""
+    untrained: bool = False
+    """Of a recipe, the agent as it is before any training."""
     sample: bool = False
     """Draw actions as in training, rather than taking the likeliest."""
     seed: int = 0
@@ -50,12 +53,14 @@ class Evaluate:
 
 
 def evaluate(arguments: Sequence[str]) -> Answer:
-    """Evaluate a run, or the untrained agent of a recipe."""
+    """Evaluate a run, or the agent of a recipe."""
     name, rest = subject("evaluate", "RUN", arguments)
     if name and not Run(Path(name)).exists:
         return _evaluate_recipe(name, rest)
     flags = parse("evaluate RUN", Evaluate, rest)
     _refuse_bad_flags(flags)
+    if flags.untrained:
+        raise Mistake(f"--untrained: {name} is a run; name a recipe with it")
     document = evaluated(Path(name), flags)
     return Answer(document, _text(name, document))
 
@@ -84,11 +89,17 @@ def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
         raise Mistake(f"{name} is not there: evaluate takes the folder of a run, or a recipe")
     with callers_mistake():
         recipe = find(name)
-    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, recipe.settings())
+    agent = None if "--untrained" in arguments else shipped(name)
+    default = recipe.settings() if agent is None else agent.settings
+    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, default)
     _refuse_bad_flags(flags)
     device = flags.device or "cpu"
-    who, trainer = f"{name}, untrained", build(recipe, settings, flags.seed, device)
-    document = {"recipe": name} | _scores(who, trainer, flags, device)
+    if agent is None:
+        who, trainer = f"{name}, untrained", build(recipe, settings, flags.seed, device)
+    else:
+        who, trainer = agent.name, agent.trainer(device, settings)
+    document = {"recipe": name, "agent": "untrained" if agent is None else "shipped"}
+    document |= _scores(who, trainer, flags, device)
     return Answer(document, _text(who, document))
 
 
