@@ -37,7 +37,9 @@ STAIRS = {"compiled", "mistake"}
 DOOR = "__init__"
 """The package itself, which shows what is in the rooms, and fetches it when it is asked for."""
 
-OPTIONAL = {"gymnasium", "mpe2", "pettingzoo", "pyspiel", "ray", "tensorboard", "wandb"}
+OPTIONAL = {
+    "gymnasium", "mpe2", "onnx", "onnxruntime", "onnxscript", "pettingzoo", "pyspiel", "ray", "tensorboard", "wandb",
+}  # fmt: skip
 """Packages that an installation may lack."""
 
 

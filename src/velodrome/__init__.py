@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from velodrome.edge.export import export as export
     from velodrome.edge.observe import observe as observe
     from velodrome.games import make as make
     from velodrome.meter.card import card as card
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 _OFFERED = {
     "Clock": "velodrome.meter.clock",
     "card": "velodrome.meter.card",
+    "export": "velodrome.edge.export",
     "load": "velodrome.recipes.shipped",
     "machine": "velodrome.meter.machine",
     "make": "velodrome.games",

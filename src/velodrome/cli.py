@@ -30,6 +30,7 @@ VERBS = {
     "report": "write the report of a run as one page",
     "watch": "replay games on one page, with what the net sees and wants",
     "play": "sit down to Hearts against three agents, in the browser",
+    "export": "write how a run plays as ONNX, for other programs",
 }
 """Each is a module of `velodrome.verbs` with a function of the same name."""
 MISTAKEN = 2

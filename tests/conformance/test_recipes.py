@@ -203,11 +203,10 @@ def test_evaluating_changes_nothing(kind: Kind) -> None:
     assert digest_of(watched) == digest_of(alone)
 
 
+@pytest.mark.parametrize("kind", [Kind(name, {}) for name in RECIPES], ids=str)
 def test_as_a_shipped_agent_it_plays_as_it_was_trained(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if kind.variant or kind.name == TOY:
-        pytest.skip("what ships has a name and, but for the width of nets, the recipe's own settings")
     monkeypatch.setattr(shipped_agents, "AGENTS", tmp_path)
     trainer, views = iterate(kind(), 2), views_of(kind())
     told = About(kind.name, settings_to_json(kind.settings), 0, 2, 1.0, "2026-11-22", {}, {})

@@ -168,7 +168,7 @@ class Strategist(nn.Module):
         x = self.input(samples) + self.positions[-samples.shape[1] :]
         x = self.over_time(x.masked_fill(~known.unsqueeze(-1), 0.0), known)
         there = None if self.settings.over_time == "perceiver" else known
-        pooled = self.pooling(x, there, self.query.expand(len(x), -1, -1)).squeeze(1)
+        pooled = self.pooling(x, there, self.query.expand(x.shape[0], -1, -1)).squeeze(1)
         return {"goal": self.goal(pooled), "mode": self.mode(pooled), "confidence": self.confidence(pooled).squeeze(-1)}
 
 
@@ -231,7 +231,7 @@ class Tactician(nn.Module):
             asked = torch.cat([asked, self.eye(views["picture"])], -1)
         x, places = self.objects(objects), objects[..., :PLACE]
         if self.none is not None:
-            x = torch.cat([x, self.none.to(x.dtype).expand(len(x), 1, -1)], 1)
+            x = torch.cat([x, self.none.to(x.dtype).expand(x.shape[0], 1, -1)], 1)
             places = torch.cat([places, torch.full_like(places[:, :1], CENTRE)], 1)
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
         mask = at_least_one(mask)

@@ -94,6 +94,8 @@ class ArenaPlayer(nn.Module):
 
     def act(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """One step, `[rows, ...]`, and what is then remembered."""
+        if torch.compiler.is_compiling():
+            return self.ask_all(views, memory)
         outputs, memory = self.unroll({name: views[name].unsqueeze(1) for name in self.wants}, memory)
         return {name: output.squeeze(1) for name, output in outputs.items()}, memory
 
@@ -125,6 +127,36 @@ class ArenaPlayer(nn.Module):
         }
         after = {"frame": frame[:, -1] + settings.frames, "goal": goal[:, -1], "target": target[:, -1]}
         return outputs, after | seen | {EXECUTOR + name: part for name, part in own.items()}
+
+    def ask_all(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
+        """What moves come of one step, as in `act`, but that all levels are asked in all rows, and what is not due is
+        dropped: no shape then depends on a number."""
+        settings, sample = self.settings, sample_of(views)
+        strategic, tactical = (
+            (memory["frame"] % every < settings.frames).unsqueeze(-1)
+            for every in (settings.strategy_every, settings.tactics_every)
+        )
+        plan, seen = self.strategist.step({"samples": sample}, {name: memory[name] for name in ("samples", "known")})
+        goal = torch.where(strategic, plan["goal"], memory["goal"])
+        pick = self.tactician({"objects": views["objects"], "mask": views["mask"], "goal": goal})
+        target = torch.where(tactical, torch.cat([pick["place"], pick["about"]], -1), memory["target"])
+        there = {"state": sample[..., :STATE], "goal": goal, "target": target}
+        x, own = self.executor.recall({name: part.unsqueeze(1) for name, part in there.items()}, _own(memory))
+        moves = self.executor.move(x.squeeze(1), target)
+        outputs = {
+            "pointer": moves["pointer"] / 2,
+            "pointer.spread": self.spread.expand_as(moves["pointer"]),
+            "keys": moves["keys"],
+            "value": self.value(torch.cat([x.squeeze(1).detach(), sample], -1)).squeeze(-1),
+        }
+        after = {
+            "frame": memory["frame"] + settings.frames,
+            "goal": goal,
+            "target": target,
+            "samples": torch.where(strategic.unsqueeze(-1), seen["samples"], memory["samples"]),
+            "known": seen["known"] & strategic | memory["known"] & ~strategic,
+        }
+        return outputs, after | {EXECUTOR + name: part for name, part in own.items()}
 
     def _fresh(self, fresh: Tensor, due: Tensor) -> Tensor:
         return held(fresh.new_zeros(len(due), fresh.shape[1]), fresh, due)

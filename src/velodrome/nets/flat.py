@@ -38,12 +38,12 @@ class Eyes(Watching):
 
     def watched(self, views: Views) -> Tensor:
         """The numbers, `[rows, n]`."""
-        numbers = [views[name].reshape(len(views[name]), -1).float() for name in self.numbers]
+        numbers = [views[name].reshape(views[name].shape[0], -1).float() for name in self.numbers]
         return numbers[0] if len(numbers) == 1 else torch.cat(numbers, -1)
 
 
 def _one_of(values: Tensor, low: int, n: int) -> Tensor:
-    return F.one_hot((values.long() - low).clamp(0, n - 1), n).view(len(values), -1).float()
+    return F.one_hot((values.long() - low).clamp(0, n - 1), n).flatten(1).float()
 
 
 class FlatNet(nn.Module):

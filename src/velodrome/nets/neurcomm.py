@@ -99,12 +99,12 @@ class Listening(nn.Module):
         """What every agent gets, `[agents, rows, most sources * inputs]`, of `shown [rows, agents, inputs]`, where
         messages may not arrive: `[rows, to, from]`."""
         (agents, inputs, _), slots = self.shape, self.get_buffer("slots")
-        found = shown.index_select(1, slots).view(len(shown), agents, len(slots) // agents, shown.shape[-1])
+        found = shown.index_select(1, slots).view(shown.shape[0], agents, len(slots) // agents, shown.shape[-1])
         if self.channel.bits:
             found = torch.where(self.get_buffer("told"), self.channel.coarse(found, *self.reach), found)
         if arrives is not None:
-            found = found * arrives.gather(2, slots.view(agents, -1).expand(len(shown), -1, -1)).unsqueeze(-1)
-        return found.view(len(shown), agents, inputs).transpose(0, 1)
+            found = found * arrives.gather(2, slots.view(agents, -1).expand(shown.shape[0], -1, -1)).unsqueeze(-1)
+        return found.view(shown.shape[0], agents, inputs).transpose(0, 1)
 
     def forward(self, shown: Tensor, arrives: Tensor | None = None) -> Tensor:
         """`shown [rows, agents, inputs]` as `[agents, rows, outputs]`."""
@@ -363,7 +363,7 @@ class NeighbourNet(nn.Module):
         reading, comprehending = self._spans(spans)
         hidden, cell = (memory[name].transpose(0, 1) for name in ("hidden", "cell"))
         with reading():
-            arrives = self._arriving(len(views["seen"]), generator)
+            arrives = self._arriving(views["seen"].shape[0], generator)
             known = self.reading.known(views["seen"], memory.get("policy"), arrives)
             others = self._others(hidden, self.reading.hear(), arrives)
         with comprehending():

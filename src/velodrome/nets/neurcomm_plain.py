@@ -46,7 +46,7 @@ class PlainAgent(nn.Module):
         agent's own first and then its neighbours'."""
         if self.method == "consenet":
             return F.relu(self.sight(sights[0]))
-        sight, none = self.sight(torch.cat(sights, -1)), sights[0].new_zeros(len(sights[0]), 0)
+        sight, none = self.sight(torch.cat(sights, -1)), sights[0].new_zeros(sights[0].shape[0], 0)
         if self.method == "ia2c":
             return F.relu(sight)
         if self.method == "commnet":

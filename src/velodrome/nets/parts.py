@@ -86,7 +86,7 @@ class SelfAttention(nn.Module):
             queries, keys, values = self.input(x).chunk(3, -1)
         else:
             weight, bias = self.input.weight, self.input.bias
-            queries = F.linear(query, weight[:width], bias[:width]).expand(len(x), 1, -1)
+            queries = F.linear(query, weight[:width], bias[:width]).expand(x.shape[0], 1, -1)
             keys, values = F.linear(x, weight[width:], bias[width:]).chunk(2, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (queries, keys, values))
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
@@ -133,7 +133,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`x [rows, n, width]`, attending where `mask [rows, n]` allows it; what stands elsewhere says nothing."""
-        if x.shape[1] <= LONGEST and serves(x) and not (self.training and self.dropout):
+        if serves(x) and x.shape[1] <= LONGEST and not (self.training and self.dropout):
             return encode(x, mask, self.heads, self.weights())
         for layer in self.layers:
             x = layer(x, mask)
@@ -160,7 +160,7 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the query finds in `x [rows, n, width]` where `mask [rows, n]` allows it."""
-        if x.shape[1] <= LONGEST and serves(x):
+        if serves(x) and x.shape[1] <= LONGEST:
             found = pool(x, mask, self.attention.heads, *self.weights())
         else:
             found = self.attention(x, mask, self.query).squeeze(1)
@@ -187,7 +187,8 @@ class Pooling(nn.Module):
 
 
 def serves(x: Tensor) -> bool:
-    """Whether compiled forms do: where kernels take `x`, unless the products are to be done in mixed precision."""
+    """Whether compiled forms do: where kernels take `x`, unless the products are to be done in mixed precision. To be
+    asked before numbers of rows are: what torch compiles or exports takes any number of them."""
     return kernels_take(x) and not torch.is_autocast_enabled("cpu")
 
 
@@ -196,8 +197,8 @@ def serves_whole(net: nn.Module, x: Tensor, weight: Tensor, dropout: float) -> b
 
     Not while somebody watches the parts: then each is to be called.
     """
-    few = len(x) <= FEW and x.shape[1] <= LONGEST
-    return few and serves(weight) and not (net.training and dropout) and "forward" not in vars(net)
+    compiled = serves(weight) and not (net.training and dropout)
+    return compiled and len(x) <= FEW and x.shape[1] <= LONGEST and "forward" not in vars(net)
 
 
 class Plain(nn.Sequential):
@@ -212,7 +213,7 @@ class Plain(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x [rows, n]`."""
-        if len(x) <= FEW and len(self._weights) > 2 and serves(x) and not (self.training and self.dropout):
+        if serves(x) and len(x) <= FEW and len(self._weights) > 2 and not (self.training and self.dropout):
             return chain(x, self._weights)
         return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
 

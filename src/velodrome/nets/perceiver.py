@@ -24,6 +24,6 @@ class Perceiver(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
         """The latents `[rows, latents, width]` after `x [rows, n, width]`, read where `known [rows, n]` allows it."""
-        latents = self.latents.expand(len(x), -1, -1)
+        latents = self.latents.expand(x.shape[0], -1, -1)
         latents = latents + self.read(self.inputs_norm(x), known, self.latents_norm(latents))
         return self.think(latents + self.wide(self.norm(latents)))  # type: ignore[no-any-return]

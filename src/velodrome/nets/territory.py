@@ -208,7 +208,7 @@ class CrossNet(nn.Module):
 
     def tokens(self, views: Views) -> tuple[Tensor, Tensor]:
         """The map `[rows, 16, width]` and the nine `[rows, 9, width]`."""
-        rows, side, patch = len(views["coarse"]), self.side, self.patch
+        rows, side, patch = views["coarse"].shape[0], self.side, self.patch
         cut = views["coarse"].view(rows, side, patch, side, patch * FEATURES).transpose(2, 3)
         places = F.gelu(self.patches(cut.reshape(rows, side * side, -1))) + self.places
         directions = F.gelu(self.sights(views["sights"])) + self.directions

@@ -119,7 +119,7 @@ def write(path: Path, trainer: Trainer, about: About, half: bool = False) -> Non
     """Write the agent as it now stands; with `half` precision, in half of the room."""
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights_of_play(trainer).items()}
     if half:
-        weights = {name: one.half() if one.is_floating_point() else one for name, one in weights.items()}
+        weights = {name: one.half() if one.dtype == torch.float32 else one for name, one in weights.items()}
     document = json.dumps(plain(dataclasses.asdict(about)), allow_nan=False)
     with writing_to(path, "make room there"):
         path.parent.mkdir(parents=True, exist_ok=True)

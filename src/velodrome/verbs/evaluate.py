@@ -89,9 +89,10 @@ def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
         raise Mistake(f"{name} is not there: evaluate takes the folder of a run, or a recipe")
     with callers_mistake():
         recipe = find(name)
-    agent = None if "--untrained" in arguments else shipped(name)
-    default = recipe.settings() if agent is None else agent.settings
-    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, default)
+    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, recipe.settings())
+    agent = None if flags.untrained or flags.play is not None else shipped(name)
+    if agent is not None:
+        flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, agent.settings)
     _refuse_bad_flags(flags)
     device = flags.device or "cpu"
     if agent is None:

@@ -18,6 +18,9 @@ from velodrome.nets.kernels import kernels_take
 from velodrome.nets.kernels.operation import Back, Room, array_from, operation
 from velodrome.nets.kernels.places import Array, Place
 
+_BITS = ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).float()
+"""Of every byte, lowest first."""
+
 
 @rule
 def add_listed(table, listed, lo, hi, out):  # type: ignore[no-untyped-def]
@@ -140,6 +143,8 @@ def entries(indices: Array, padding: int) -> tuple[Array, Array]:
 
 def unpack(bits: Tensor, features: int) -> Tensor:
     """Packed bits `[rows, bytes]`, lowest bit first, as floats `[rows, features]`."""
+    if torch.compiler.is_exporting():  # elsewhere, bytes are not shifted
+        return F.embedding(bits.int(), _BITS).flatten(-2)[..., :features]
     shifts = torch.arange(8, device=bits.device, dtype=torch.uint8)
     return ((bits[..., None] >> shifts) & 1).flatten(-2)[..., :features].float()
 
@@ -159,5 +164,7 @@ def listed_linear(indices: Tensor, padding: int, weight: Tensor, bias: Tensor) -
     if not kernels_take(weight):
         within = indices.int().clamp(max=len(weight) - 1)
         counts = (indices != padding).to(weight.dtype)
+        if torch.compiler.is_exporting():  # elsewhere, a bag is a loop
+            return (F.embedding(within, weight) * counts.unsqueeze(-1)).sum(-2) + bias
         return F.embedding_bag(within, weight, mode="sum", per_sample_weights=counts) + bias
     return _sum_rows(*entries(array_from(indices), padding), weight, bias)
