@@ -28,7 +28,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 AT_ONCE = {"hearts", "platoon-neurcomm", "skirmish-qmix", "tag-maddpg"}
-"""Packed bits, a team that talks, agents that remember what they did, shares of each seat's own net; others take long."""
+"""Packed bits, a team that talks, agents that remember what they did, a net for each seat; the others take long."""
 VARIANTS: dict[str, dict[str, Any]] = {"skirmish-qmix": {"recurrent": True}}
 OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("navigation-tom2c", {"minds.rounds": 2}),
