@@ -203,7 +203,15 @@ def test_evaluating_changes_nothing(kind: Kind) -> None:
     assert digest_of(watched) == digest_of(alone)
 
 
-@pytest.mark.parametrize("kind", [Kind(name, {}) for name in RECIPES], ids=str)
+ONE_OF_EACH = {"arena", "coverage-tom2c", "hearts", "skirmish-qmix", "spread-maddpg"}
+"""A recipe for each kind of policy."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(Kind(name, {}), marks=[] if name in ONE_OF_EACH else pytest.mark.long) for name in RECIPES],
+    ids=str,
+)
 def test_as_a_shipped_agent_it_plays_as_it_was_trained(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

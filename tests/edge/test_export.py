@@ -19,8 +19,9 @@ from velodrome.mistake import Mistake
 from velodrome.nets.team import Channel
 from velodrome.proof.changes import patched
 from velodrome.proof.processes import Setup
-from velodrome.recipes import RECIPES, find
+from velodrome.recipes import RECIPES, find, shipped
 from velodrome.recipes.restore import build
+from velodrome.recipes.shipped import About
 from velodrome.runs.settings import settings_from_json, settings_to_json
 
 onnx = pytest.importorskip("onnx")
@@ -106,6 +107,17 @@ def test_export_a_run_from_the_command_line(tmp_path: Path, capsys: pytest.Captu
     assert main(["export", str(run), "--out", str(run / "config.json")]) == 2
     assert "the file's name has to end in .onnx" in capsys.readouterr().err
     assert json.loads((run / "config.json").read_text())["recipe"] == "spread-ippo"
+
+
+def test_export_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("velodrome.recipes.shipped.AGENTS", tmp_path)
+    trainer, settings = made("spread-ippo")
+    told = About("spread-ippo", settings_to_json(settings), 0, 7, 1.0, "2026-11-22", {}, {})
+    shipped.write(tmp_path / "spread-ippo.safetensors", trainer, told)
+    assert main(["export", "spread-ippo", "--out", str(tmp_path / "own.onnx"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == "spread-ippo"
+    metadata = {one.key: one.value for one in onnx.load(tmp_path / "own.onnx").metadata_props}
+    assert metadata["velodrome.iteration"] == "7"
 
 
 def test_a_file_that_plays_otherwise_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

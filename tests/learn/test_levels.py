@@ -62,6 +62,21 @@ def played(net: ArenaPlayer, rows: int, games: int = 3, share: float = 1.0) -> d
 # -- the levels as one player -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_asking_all_levels_always_moves_as_asking_those_that_are_due(frames: int) -> None:
+    net = player(frames)
+    views, memory = parts_of(played(net, 70), VIEW), net.start(3) | {"frame": torch.tensor([0, 4, 56])}
+    with torch.no_grad():
+        for step in range(70):
+            seen = {name: view[:, step] for name, view in views.items()}
+            moves, then = net.ask_all(seen, memory)
+            outputs, memory = net.act(seen, memory)
+            for found, expected in ((moves, outputs), (then, memory)):
+                for name, part in found.items():
+                    torch.testing.assert_close(part, expected[name], rtol=1e-4, atol=1e-5)
+            assert then.keys() == memory.keys()
+
+
 @pytest.mark.parametrize("remembers", ["mamba", "lstm"])
 @pytest.mark.parametrize("frames", [1, 4, FRAMES])
 def test_steps_one_by_one_are_a_sequence(frames: int, remembers: str) -> None:
