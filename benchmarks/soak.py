@@ -40,7 +40,7 @@ GROWS, FALLS = 0.02, 0.05
 """The part of what it was that memory may grow by in these hours, and speed fall by, if that is more than chance."""
 UNACCOUNTED, APART = 0.05, 1e-6
 """The share of a minute that a budget may leave unaccounted, and by how much its rows may miss the wall clock."""
-LOGS_MB_PER_HOUR, LINE_GROWS = 100.0, 0.1
+LOGS_MB_PER_HOUR, LINE_GROWS = 100.0, 0.25
 """What logs may come to, and the part by which their lines may become longer."""
 LOGS = ("metrics.jsonl", "budget.jsonl", "evaluations.jsonl")
 
@@ -75,16 +75,16 @@ class Watch:
 
     def sample(self) -> dict[str, Any] | None:
         """What there is to note; nothing where no iteration was done since the last time."""
-        metrics, budgets = self.metrics.lines(), self.budgets.lines()
-        memory = self._memory_mb()
-        if not metrics or not budgets or memory is None:
+        metrics, budgets, held = self.metrics.lines(), self.budgets.lines(), self._held_mb()
+        if not metrics or not budgets or not held:
             return None
         wall = sum(one["wall_s"] for one in budgets)
         return {
             "session": self.session,
             "hours": metrics[-1]["seconds"] / 3600,
             "iteration": metrics[-1]["iteration"],
-            "memory_mb": memory,
+            "processes": len(held),
+            "memory_mb": sum(held),
             "device_mb": self._device_mb(),
             "decisions_per_s": sum(one["decisions"] for one in metrics) / sum(one["iteration_s"] for one in metrics),
             "unaccounted": sum(one["unaccounted"] for one in budgets) / wall,
@@ -94,18 +94,14 @@ class Watch:
             "checkpoints": len(list((self.run / "checkpoints").glob("iteration-*"))),
         }
 
-    def _memory_mb(self) -> float | None:
-        """Of the process and all below it; nothing if it is gone."""
-        try:
+    def _held_mb(self) -> list[float]:
+        """By the process and by each below it; nothing if it is gone."""
+        held = list[float]()
+        with contextlib.suppress(psutil.Error):
             own = psutil.Process(self.process.pid)
-            everyone = [own, *own.children(recursive=True)]
-        except psutil.Error:
-            return None
-        found = 0
-        for process in everyone:
-            with contextlib.suppress(psutil.Error):
-                found += process.memory_info().rss
-        return found / 1e6 if found else None
+            for process in (own, *own.children(recursive=True)):
+                held.append(process.memory_info().rss / 1e6)
+        return held
 
     def _device_mb(self) -> float | None:
         """Held on the device by all who are there."""
@@ -161,13 +157,14 @@ def soaked(lines: Lines, run: Path, options: argparse.Namespace) -> int:
 
 
 def steady(rows: Sequence[dict[str, Any]], hours: float) -> list[dict[str, Any]]:
-    """The rows of each process after it has warmed up."""
+    """The rows of each process after it has warmed up, and before those below it begin to end."""
     kept = []
     for session in dict.fromkeys(row["session"] for row in rows):
         own = [row for row in rows if row["session"] == session]
+        usual = float(np.median([row["processes"] for row in own]))
         warming = WARMING * hours * (1 if session == 0 else 1 / 3)
         began = 0.0 if session == 0 else own[0]["hours"]
-        kept += [row for row in own if row["hours"] >= began + warming]
+        kept += [row for row in own if row["hours"] >= began + warming and row["processes"] >= usual]
     return kept
 
 

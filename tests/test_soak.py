@@ -32,7 +32,7 @@ def samples(**figures: Any) -> list[dict[str, Any]]:
     rows = []
     for minute in range(1, SAMPLES + 1):
         hours = minute / 60
-        row = {"session": 0 if minute < 70 else 1, "hours": hours, "iteration": 100 * minute}
+        row = {"session": 0 if minute < 70 else 1, "hours": hours, "iteration": 100 * minute, "processes": 3}
         for name, figure in (usual | figures).items():
             exact = name in ("log_mb", "apart")
             row[name] = figure and figure(hours) * (1.0 if exact else 1 + 0.002 * chance.standard_normal())
@@ -55,6 +55,13 @@ def test_growth_before_it_is_warm_counts_for_nothing(soak: ModuleType) -> None:
 
 def test_a_process_that_went_on_may_hold_another_amount(soak: ModuleType) -> None:
     assert soak.judged(samples(memory_mb=lambda t: 900 + 200 * (t > 70 / 60)), HOURS)[1] == []
+
+
+def test_a_sample_of_a_process_that_ends_counts_for_nothing(soak: ModuleType) -> None:
+    rows = samples()
+    kept = soak.steady(rows, HOURS)
+    rows[-1] |= {"processes": 1, "memory_mb": 300.0}
+    assert soak.steady(rows, HOURS) == kept[:-1]
 
 
 @pytest.mark.parametrize(
