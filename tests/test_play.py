@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 
-from small import TOY, small_flags
+from small import TOY, small, small_flags
 from velodrome.cli import main
 from velodrome.mistake import Mistake
+from velodrome.recipes import find
+from velodrome.recipes import shipped as rooms
+from velodrome.recipes.restore import build
+from velodrome.recipes.shipped import About, write
+from velodrome.runs.settings import settings_to_json
 from velodrome.verbs.play import Play, introduction, listening, table_of
 
 
@@ -30,8 +35,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_game_is_started_played_and_ended_by_ctrl_c() -> None:
-    command = [sys.executable, "-m", "velodrome", "play", "hearts", "--no-browser", "--seed", "1", "--json"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "velodrome", "play", "hearts", "--against", "rule", "--no-browser", "--seed", "1"]
+    with subprocess.Popen([*command, "--json"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said, found = "", None
         for line in process.stderr:
@@ -39,7 +44,7 @@ def test_a_game_is_started_played_and_ended_by_ctrl_c() -> None:
             if found := re.search(r"http://127\.0\.0\.1:\d+/\S+/", line):
                 break
         assert found is not None
-        assert "you play against three rule bots; hints and reviews are by the rule bot" in said
+        assert "you play against three rule bots; hints and reviews are by " in said
         table = asked(found[0] + "table")
         assert asked(found[0] + "move", {"number": 0, "cards": table["legal"][:3]})["number"] == 1
         process.send_signal(signal.SIGINT)
@@ -57,7 +62,8 @@ def asked(url: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-def test_who_sits_there_is_said(run: Path) -> None:
+def test_who_sits_there_is_said(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "AGENTS", tmp_path)
     name = str(run)
     told = {
         (None, None): "three rule bots; hints and reviews are by the rule bot",
@@ -68,6 +74,15 @@ def test_who_sits_there_is_said(run: Path) -> None:
     }
     for (own, against), says in told.items():
         assert introduction(table_of(own, Play(against=against, seed=0))) == f"you play against {says}"
+
+
+def test_the_agent_that_ships_sits_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "AGENTS", tmp_path)
+    settings = small(find("hearts").settings())
+    about = About("hearts", settings_to_json(settings), 0, 1, 1.0, "2026-11-22", {}, {})
+    write(tmp_path / "hearts.safetensors", build(find("hearts"), settings, 0, "cpu"), about)
+    told = introduction(table_of(None, Play(seed=0)))
+    assert told == "you play against the agent of hearts, three times; hints and reviews are by the agent of hearts"
 
 
 def test_without_a_seed_the_cards_are_others_each_time() -> None:

@@ -75,7 +75,7 @@ class Settings:
     """Iterations of learning from the teacher's play."""
     corrected: int = 800
     """Iterations of learning from what it says of the bot's."""
-    offline: Teaching = Teaching(rate_halves=200, strays=0.2)
+    offline: Teaching = Teaching(rate_halves=200, strays=0.4)
     corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
     online: Recurrent = Recurrent()

@@ -13,6 +13,7 @@ import torch
 
 from velodrome.games.hearts import Hearts
 from velodrome.mistake import Mistake, nearest
+from velodrome.recipes.shipped import shipped
 from velodrome.show.hearts_table import Sitter, Table
 from velodrome.show.table_server import TableServer
 from velodrome.verbs.answer import Answer
@@ -29,11 +30,12 @@ FREE_PORTS = 1024
 @dataclass(frozen=True)
 class Play:
     """Sit down to Hearts against three agents, in the browser. RUN is the folder of a run: its agent is in the other
-    seats, gives hints, and reviews each deal with you. Ctrl-C ends the game."""
+    seats, gives hints, and reviews each deal with you; without one, the agent that ships with Velodrome. Ctrl-C ends
+    the game."""
 
     against: Name = None
-    """Who is in the other seats: a bot of the game, or the folder of another run; by default RUN, and without one the
-    game's last bot."""
+    """Who is in the other seats: a bot of the game, or the folder of another run; by default RUN, without one the agent
+    that ships with Velodrome, and where none does the game's last bot."""
     port: int = 0
     """Where to listen on this machine; by default wherever is room."""
     seed: Count = None
@@ -78,8 +80,9 @@ def table_of(run: str | None, flags: Play) -> Table:
 
 
 def strongest(game: Hearts) -> Opponent:
-    """Who plays where no run is named. An agent that comes with the package would be given from here."""
-    return opponent(None, game, DEVICE)
+    """Who plays where no run is named: the agent that ships with the package, or the last of the bots."""
+    agent = shipped(PLAYABLE[0])
+    return opponent(None, game, DEVICE) if agent is None else Opponent(agent.about.recipe, agent.trainer(DEVICE))
 
 
 def sitter(who: Opponent, three: bool = False) -> Sitter:

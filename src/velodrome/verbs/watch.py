@@ -12,6 +12,7 @@ from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import RECIPES, find
 from velodrome.recipes.restore import build, restore
+from velodrome.recipes.shipped import Shipped, shipped
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
 from velodrome.show.minds import filmed
@@ -25,12 +26,15 @@ from velodrome.verbs.players import NOBODY, Opponent, opponent
 @dataclass(frozen=True)
 class Watch:
     """Play a few games and write them as one page that replays them in a browser, with what the net sees and wants. A
-    run's agent plays as it was last saved, a recipe's as a new net."""
+    run's agent plays as it was last saved; a recipe's is the one that ships with Velodrome, or a new net where none
+    does."""
 
     episodes: int = 3
     """How many games to play."""
     against: Name = None
     """A bot of the game, or the folder of another run, for all seats but one; by default the agent has all."""
+    untrained: bool = False
+    """Of a recipe, a new net."""
     sample: bool = False
     """Draw actions as in training, rather than taking the likeliest. A new net always does."""
     out: Folder = None
@@ -63,6 +67,8 @@ def watch(arguments: Sequence[str]) -> Answer:
     if name and Run(Path(name)).exists:
         flags = parse("watch RUN", Watch, rest)
         _refuse_bad_flags(flags)
+        if flags.untrained:
+            raise Mistake(f"--untrained: {name} is a run; name a recipe with it")
         return _watched(_agent_of_run(Path(name), flags), flags)
     if not name:
         parse("watch RECIPE|RUN", Watch, rest)
@@ -71,8 +77,11 @@ def watch(arguments: Sequence[str]) -> Answer:
     with callers_mistake():
         recipe = find(name)
     flags, settings = parse_with_settings(f"watch {name}", Watch, rest, recipe.settings())
+    agent = None if flags.untrained else shipped(name)
+    if agent is not None:
+        flags, settings = parse_with_settings(f"watch {name}", Watch, rest, agent.settings)
     _refuse_bad_flags(flags)
-    return _watched(_agent_of_recipe(name, settings, flags), flags)
+    return _watched(_agent_of_recipe(name, settings, flags, agent), flags)
 
 
 def _refuse_bad_flags(flags: Watch) -> None:
@@ -91,12 +100,14 @@ def _agent_of_run(folder: Path, flags: Watch) -> Agent:
     return Agent(str(folder), restored.trainer, says, True, folder / "watch.html", device)
 
 
-def _agent_of_recipe(name: str, settings: Any, flags: Watch) -> Agent:
-    """The one place where a recipe's agent comes from: here a new net, which has learnt nothing."""
-    device = flags.device or "cpu"
+def _agent_of_recipe(name: str, settings: Any, flags: Watch, agent: Shipped | None) -> Agent:
+    """The agent that ships for a recipe, or a new net, which has learnt nothing."""
+    device, page = flags.device or "cpu", Path(f"{name.rsplit(':', 1)[-1]}.html")
+    if agent is not None:
+        says = f"The agent that ships with Velodrome, after {several(agent.about.iterations, 'iterations')} of {name}."
+        return Agent(name, agent.trainer(device, settings), says, True, page, device)
     trainer = build(find(name), settings, flags.seed, device)
     says = f"A new net, which has learnt nothing yet: velodrome train {name} teaches it."
-    page = Path(f"{name.rsplit(':', 1)[-1]}.html")
     return Agent(name, trainer, says, False, page, device)
 
 
