@@ -68,7 +68,8 @@ def setup(name: str) -> Setup:
 def tried(name: str, trial_s: float) -> dict[str, Any]:
     """How fast it is with one advice."""
     promise, patch = ADVICE[name]
-    found = Judge(setup(BASELINE), 0, 0.0).measured(Change(name, patch, {}, kind_of(list(patch))), trial_s)
+    change = Change(name, patch, {}, kind_of(list(patch)))
+    (found,) = Judge(setup(BASELINE), 0, 0.0).measured([change], trial_s)
     document = found.to_json()
     trial = document.pop("trial", {})
     of_trial = {key: trial.get(key) for key in ("unit", "pairs", "iterations", "memory_mb", "moved")}

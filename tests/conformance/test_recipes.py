@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from small import TOY, small
+from together import all_at_once
 from velodrome.games import make
 from velodrome.learn.a2c import A2c
 from velodrome.learn.evaluate import evaluate
@@ -27,6 +29,7 @@ from velodrome.learn.opponents import Opponents
 from velodrome.learn.recurrent import Recurrent
 from velodrome.learn.tom2c import Tom2c
 from velodrome.learn.trainer import Policy, Trainer, exchange_of
+from velodrome.learn.workers import Workers, common_of, own_of, seed_of, whole_of
 from velodrome.meter.budget import PHASES
 from velodrome.meter.clock import Clock
 from velodrome.nets.team import Channel
@@ -35,9 +38,11 @@ from velodrome.proof.changes import patched
 from velodrome.proof.processes import Setup
 from velodrome.recipes import RECIPES, find
 from velodrome.recipes import shipped as shipped_agents
+from velodrome.recipes.shares import share_of
 from velodrome.recipes.shipped import About
 from velodrome.runs.checkpoint import Checkpoints, digest, weights_of
 from velodrome.runs.datasets import Recorder
+from velodrome.runs.parcel import Parcel
 from velodrome.runs.settings import settings_from_json, settings_to_json
 
 RECORDED = object()
@@ -187,6 +192,35 @@ def assert_same_tree(one: Any, other: Any, where: str = "state") -> None:
             assert_same_tree(left, right, f"{where}[{index}]")
     else:
         assert one == other, where
+
+
+def test_workers_learn_one_net(kind: Kind) -> None:
+    """Two that each play half of the games have the same weights, and all else that is common; what is not is saved for
+    each."""
+    settings = dataclasses.replace(kind.settings, **({"lanes": 1} if hasattr(kind.settings, "lanes") else {}))
+    shared, common = share_of(settings, 2), Queue[Parcel]()
+
+    def work(workers: Workers) -> tuple[dict[str, Any], str, str]:
+        trainer = find(kind.name).build(shared, seed_of(5, workers.index), "cpu")
+        if workers.index == 0:
+            common.put(Parcel.of(common_of(trainer.state())))
+        else:
+            trainer.load(whole_of(common.get().open(), own_of(trainer.state())))
+        before = digest_of(trainer)
+        for _ in range(3):  # into the second stage, where there is one
+            trainer.iterate(Clock())
+        return Parcel.of(trainer.state()).open(), before, digest_of(trainer)
+
+    if any(isinstance(module, nn.BatchNorm2d) for net in kind().nets.values() for module in net.modules()):
+        with pytest.raises(ValueError, match="use one worker"):
+            all_at_once(2, work)
+        return
+    (first, began, digest), other = all_at_once(2, work)
+    assert other[1:] == (began, digest)
+    assert began != digest
+    assert_same_tree(common_of(first), common_of(other[0]))
+    assert_same_tree(whole_of(common_of(first), own_of(first)), first)
+    assert repr(own_of(first)) != repr(own_of(other[0]))
 
 
 def test_evaluating_changes_nothing(kind: Kind) -> None:

@@ -135,7 +135,7 @@ def test_what_communication_takes_is_told_in_both_ways(
     setup = patched(Setup(name, settings_to_json(recipe.settings())), small)
     sizes = {n: setup_at(recipe, setup, "agents", n) for n in (2, 4)}
     said: list[str] = []
-    points = measure(recipe, sizes, 1.0, 0, said.append)
+    points = measure(sizes, 1.0, 0, said.append)
     assert len(said) == len(sizes) * 2
     for point in (each.to_json() for each in points):
         talk = point["communication"]

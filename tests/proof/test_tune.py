@@ -145,7 +145,7 @@ def test_the_fastest_value_whose_skill_is_proven_is_kept(monkeypatch: pytest.Mon
     )
     judge = Judge(hearts(), 0, 0.01)
     names = {"games": 80, "heads": 2, "layers": 1, "forced": "played"}
-    tried = [judge.tried(change(name, value), float("inf"), 1) for name, value in names.items()]
+    tried = list(judge.tried([change(name, value) for name, value in names.items()], float("inf"), 1))
     told = {found.change.name: found.verdict for found in judge.guarded(tried, 600)}
     assert told == {
         "games": "rejected", "heads": "kept", "layers": "faster, skill unproven", "forced": "kept",
@@ -157,7 +157,8 @@ def test_the_fastest_value_whose_skill_is_proven_is_kept(monkeypatch: pytest.Mon
 
 def test_a_spent_budget_leaves_the_rest_untried(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made(monkeypatch, {})
-    assert Judge(hearts(), 0, 100.0).tried(change(), until=0.0, others=1).verdict == "not tried"
+    (found,) = Judge(hearts(), 0, 100.0).tried([change()], until=0.0, others=1)
+    assert found.verdict == "not tried"
     assert made.tried == []
 
 

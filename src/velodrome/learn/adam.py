@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from velodrome.learn.kernels.adam import add_up, move, sum_of_squares
 from velodrome.learn.lanes import Lanes, shared_zeros
+from velodrome.learn.workers import here
+from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import Place, bring, offer
 
 
@@ -37,6 +39,8 @@ class Adam:
         self.weights, self._first = in_one_vector(parameters), parameters[0]
         device, n = self.weights.device, len(self.weights)
         self.mean, self.square, self.gradients = zeros_on(device, n), zeros_on(device, n), zeros_on(device, lanes, n)
+        self.total = zeros_on(device, n if here().count > 1 else 1)
+        """The mean over all workers, where there are others."""
         self.decay = _spread(decay, parameters) if any(decay) else None
         self._places = [[Place(part) for part in _parts(own, parameters)] for own in self.gradients]
 
@@ -50,8 +54,26 @@ class Adam:
         offer(parameters, self._places[lane])
 
     @torch.no_grad()
+    def average(self, lanes: Lanes, clock: Clock) -> None:
+        """Where there are other workers, turn the sum of what the lanes brought into the mean over all workers. Every
+        lane calls this, once all have brought theirs."""
+        if lanes.workers.count == 1:
+            lanes.workers.count_step(len(self.weights))
+            return
+        own = self.own(lanes)
+        with clock("learn.optimize"):
+            torch.sum(self.gradients[:, own], 0, out=self.total[own])
+        with clock("wait"):
+            lanes.meet()
+        if lanes.index == 0:
+            lanes.workers.average(self.total, clock)
+        with clock("wait"):
+            lanes.meet()
+
+    @torch.no_grad()
     def step(self, lanes: Lanes, clip: float = math.inf) -> float:
-        """Move the weights by the sum of what all lanes brought; returns the norm of that sum before clipping.
+        """Move the weights by the sum of what all lanes brought, or by what `average` made of it; returns its norm
+        before clipping.
 
         Every lane calls this, between two meetings of all.
         """
@@ -59,8 +81,8 @@ class Adam:
             raise RuntimeError("another optimizer has taken these weights: this one would move none that anyone uses")
         self.steps += 1
         own, on_cpu = self.own(lanes), self.weights.device.type == "cpu"
-        gradient, squares = self._total(own)
-        norm = math.sqrt(lanes.exchange(squares)[:, 0].sum())
+        gradient, squares = self._total(self.gradients if lanes.workers.count == 1 else self.total[None], own)
+        norm = math.sqrt(lanes.show(squares)[:, 0].sum())
         scale = min(1.0, clip / (norm + 1e-6))
         mean, square = self.keep
         if self.decay is not None:
@@ -81,10 +103,10 @@ class Adam:
         n = len(self.weights)
         return slice(n * lanes.index // lanes.count, n * (lanes.index + 1) // lanes.count)
 
-    def _total(self, own: slice) -> tuple[Tensor, float]:
+    def _total(self, brought: Tensor, own: slice) -> tuple[Tensor, float]:
         """What the lanes brought, added up, and the sum of its squares; where they left it, it must stay as it is."""
         one: Tensor
-        one, *others = self.gradients[:, own]
+        one, *others = brought[:, own]
         if one.device.type != "cpu":
             return one, float(one.square().sum())
         if not others:

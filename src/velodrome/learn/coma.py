@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ from velodrome.nets.counterfactual import Counterfactual
 class Coma:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("explore_steps",)
     descent: Literal["adam", "rmsprop"] = "adam"
     rate: float = 5e-4
     critic_rate: float = 5e-4

@@ -8,7 +8,7 @@ number of minibatches, so that epochs need not end with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ _TOLD = {"net": ("policy_loss", "gradient_norm"), "critic": ("value_loss", "crit
 class Imitation:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("minibatch",)
     minibatch: int = 128
     minibatches: int = 100
     """Of an iteration."""
@@ -180,8 +181,9 @@ class Imitate:
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
-        with clock("learn.optimize"):
             self.optimizers[name].bring(0, parameters)
+        self.optimizers[name].average(self._alone, clock)
+        with clock("learn.optimize"):
             return self.optimizers[name].step(self._alone, self.settings.gradient_clip)
 
     def policy(self, greedy: bool = False) -> Policy:

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.mistake import Mistake
 
@@ -69,15 +70,16 @@ class Lanes:
         """
         if count < 1:
             raise ValueError(f"lanes={count}: at least one is needed")
-        self.count, self.index = count, 0
+        self.count, self.index, self.workers = count, 0, here()
         self._work, self._parent = {name: _weakly(each) for name, each in work.items()}, os.getpid()
         self._others: list[tuple[int, Connection]] = []
-        self._memory = mmap.mmap(-1, 8 * (_LINE * (count + 1) + count * ROOM))
+        lanes = count * (1 + self.workers.count)
+        self._memory = mmap.mmap(-1, 8 * (_LINE * (count + 1) + lanes * ROOM))
         self._counters = memoryview(self._memory).cast("q")
         """How often each lane has arrived; behind the last one's, whether the work is given up."""
-        self._board: NDArray[np.float64] = np.frombuffer(
-            self._memory, np.float64, count * ROOM, 8 * _LINE * (count + 1)
-        ).reshape(count, ROOM)
+        board: NDArray[np.float64] = np.frombuffer(self._memory, np.float64, lanes * ROOM, 8 * _LINE * (count + 1))
+        self._board, self._everyone = np.split(board.reshape(lanes, ROOM), [count])
+        """What the lanes show each other; what those of all workers do."""
         self._fence = threading.Lock()
         self._end = weakref.finalize(self, _end, self._others)
 
@@ -135,8 +137,26 @@ class Lanes:
         with self._fence:
             pass
 
+    def gather(self, clock: Clock) -> None:
+        """Wait until the lanes of all workers have come here; nothing where there is one worker."""
+        if self.workers.count > 1:
+            with clock("wait"):
+                self.exchange()
+
     def exchange(self, *values: float) -> NDArray[np.float64]:
-        """The values that every lane calls this with, `[lanes, n]`."""
+        """The values that every lane of every worker calls this with, `[lanes, n]`, worker by worker."""
+        shown = self.show(*values)
+        if self.workers.count == 1:
+            return self.workers.exchange(shown)
+        if self.index == 0:
+            self._everyone[:, : len(values)] = self.workers.exchange(shown)
+        self.meet()
+        shown = self._everyone[:, : len(values)].copy()
+        self.meet()
+        return shown
+
+    def show(self, *values: float) -> NDArray[np.float64]:
+        """The values that every lane of this worker calls this with, `[lanes, n]`."""
         self._board[self.index, : len(values)] = values
         self.meet()
         shown = self._board[:, : len(values)].copy()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,7 @@ class Lesson:
 class Teaching:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("memory", "minibatch")
     rows: int = 64
     """Decisions of a sequence."""
     memory: int = 1024

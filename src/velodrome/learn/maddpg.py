@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ SCHEME = Scheme("centralised")
 class Maddpg:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("batch", "memory", "warm_up", "between")
     batch: int = 1024
     memory: int = 200_000
     """Game steps that are remembered."""

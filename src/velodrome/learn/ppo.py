@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.returns import Returns
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts, Policy, Progress
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
 from velodrome.nets.moments import watching
@@ -42,6 +43,7 @@ Batch = tuple[Tensors, Tensors, Tensor, Tensor, Tensor, Tensors | None]
 class Ppo:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("batch", "minibatch")
     batch: int = 32768
     """Learner samples of an iteration."""
     minibatch: int = 2048
@@ -126,8 +128,7 @@ class SelfPlay:
         if critic is not None:
             self.nets["critic"] = critic.to(device)
         lanes = lanes if possible(device) else 1
-        if lanes > 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules()):
-            raise ValueError(f"lanes={lanes}: running batch statistics would differ from lane to lane; use lanes=1")
+        refuse_batch_statistics(net, lanes)
         apart = settings.critic_rate > 0 and critic is not None
         self.groups = [[each] for each in self.nets.values()] if apart else [list(self.nets.values())]
         """Nets that share an optimizer; the player is among the first."""
@@ -178,6 +179,7 @@ class SelfPlay:
         lane.begin()
         with _precision(self.settings.precision):
             counts = lane.play(clock)
+            self.team.gather(clock)
             with clock("collect.encode"):
                 self._estimate(lane)
                 metrics = self._normalise(lane)
@@ -265,12 +267,15 @@ class SelfPlay:
         return taken * share, means
 
     def _step(self, lane: Lane, clock: Clock) -> float:
-        """Move the weights by what all lanes' gradients add up to; returns its norm, that of the player's group."""
+        """Move the weights by what all lanes' gradients add up to, or their mean over all workers; returns its norm,
+        that of the player's group."""
         with clock("learn.optimize"):
             for own, parameters in zip(self.optimizers, lane.parameters, strict=True):
                 own.bring(self.team.index, parameters)
         with clock("wait"):
             self.team.meet()
+        for own in self.optimizers:
+            own.average(self.team, clock)
         with clock("learn.optimize"):
             norms = [own.step(self.team, self.settings.gradient_clip) for own in self.optimizers]
             if self.average is not None:
@@ -465,6 +470,16 @@ class Lane:
         if self.settings.precision != "bfloat16":
             return nullcontext()
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+
+
+def refuse_batch_statistics(net: nn.Module, lanes: int) -> None:
+    """Raise a ValueError if a net keeps running batch statistics that lanes or workers would each have of their own."""
+    if not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules()):
+        return
+    if lanes > 1:
+        raise ValueError(f"lanes={lanes}: running batch statistics would differ from lane to lane; use lanes=1")
+    if here().count > 1:
+        raise ValueError("running batch statistics would differ from worker to worker; use one worker")
 
 
 class _precision:

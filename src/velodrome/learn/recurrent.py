@@ -7,7 +7,9 @@ gradients flow through all that it remembers within one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Progress
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 
 
@@ -23,6 +26,7 @@ from velodrome.meter.clock import Clock
 class Recurrent:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("minibatch",)
     rows: int = 64
     """Decisions of a sequence."""
     minibatch: int = 16
@@ -85,7 +89,7 @@ class RecurrentPpo(Pupil):
                 sums, norms, steps = sums + told, norms + norm, steps + 1
                 counts.learner_samples += samples
                 moved += float(told[METRICS.index("kl")])
-            if settings.kl_stop and moved / (steps - before) > settings.kl_stop:
+            if settings.kl_stop and here().exchange(np.array([[moved]])).mean() / (steps - before) > settings.kl_stop:
                 break
         self.iteration += 1
         metrics = dict(zip(METRICS, (sums / steps).tolist(), strict=True))

@@ -266,8 +266,9 @@ class Pupil:
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
-        with clock("learn.optimize"):
             self.optimizer.bring(0, parameters)
+        self.optimizer.average(self._alone, clock)
+        with clock("learn.optimize"):
             norm = self.optimizer.step(self._alone, self.gradient_clip)
             if self.average is not None:
                 self.average.keep = young(self._keep, self.optimizer.steps)

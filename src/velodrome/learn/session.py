@@ -153,7 +153,7 @@ def load(trainer: Trainer, checkpoint: Checkpoint) -> None:
 def resume(trainer: Trainer, checkpoint: Checkpoint) -> Totals:
     """Put `trainer` and the random states where the checkpoint left them."""
     load(trainer, checkpoint)
-    _set_random_state(checkpoint.state["random"])
+    set_random_state(checkpoint.state["random"])
     totals = dict(checkpoint.state["totals"])
     return Totals(**(totals | {"counts": Counts(**totals["counts"])}))
 
@@ -307,13 +307,14 @@ class _Session:
         before = self.clock.budget().wall_s
         with self.clock("save"), writing_to(self.run.folder):
             self.run.flush()
-            state = {"totals": asdict(self.totals), "random": _random_state(), "trainer": self.trainer.state()}
+            state = {"totals": asdict(self.totals), "random": random_state(), "trainer": self.trainer.state()}
             self.run.checkpoints.save(self.totals.iteration, state, weights_of(self.trainer.nets))
         self.save_took_s = self.clock.budget().wall_s - before
         self.saved_iteration, self.saved_at_s = self.totals.iteration, self.totals.seconds
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """The random states that belong to nobody."""
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     return {
         "python": random.getstate(),
@@ -323,7 +324,8 @@ def _random_state() -> dict[str, Any]:
     }
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put them where `state` has them."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])  # noqa: NPY002
     torch.set_rng_state(state["torch"])

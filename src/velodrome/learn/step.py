@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from velodrome.learn.workers import average_gradients
 from velodrome.meter.clock import Clock
 
 Clip = Callable[[list[nn.Parameter]], Tensor]
 """Clips the gradients of these parameters in place, and gives their norm before."""
-Sync = Callable[[list[nn.Parameter]], None]
-"""Averages the gradients of these parameters over all workers, in place."""
 
 
 def step(
     loss: Tensor,
     optimizer: torch.optim.Optimizer,
     clock: Clock,
-    sync: Sync | None = None,
     clip: float | Clip | None = None,
 ) -> Tensor:
     """Take one step down `loss` and return the gradient norm before clipping."""
@@ -27,9 +25,7 @@ def step(
         optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
     parameters = trainable(optimizer)
-    if sync is not None:
-        with clock("sync"):
-            sync(parameters)
+    average_gradients(parameters, clock)
     with clock("learn.optimize"):
         if callable(clip):
             norm = clip(parameters)

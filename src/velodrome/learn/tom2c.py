@@ -23,6 +23,7 @@ from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.step import fallen, step
 from velodrome.learn.team import Spans, Table, TeamPolicy, returns
 from velodrome.learn.trainer import NUMBER_BYTES, Exchange, Progress
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.nets.moments import Moments
 from velodrome.nets.team import Outputs, Played
@@ -157,6 +158,7 @@ class ActorCritic(Stage):
     def iterate(self, clock: Clock) -> Progress:
         """Play a segment, and learn from it once."""
         counts, settings = self.table.play(clock), self.settings
+        here().gather(clock)
         found = self.net.unroll(self.table.played, Spans(clock, "learn", "forward"))
         with clock("learn.loss"):
             loss, metrics = self._loss(found)
@@ -203,7 +205,7 @@ class ActorCritic(Stage):
         reward, decides = self.table.played.reward.mean(-1), ~self.table.played.looks[:-1]
         if not self.settings.normalise_rewards:
             return reward
-        self.moments.take(self.moments.sums(reward[decides].unsqueeze(-1)))
+        self.moments.take(here().together(self.moments.sums(reward[decides].unsqueeze(-1))))
         normal: Tensor = self.moments(reward.unsqueeze(-1))
         return normal.squeeze(-1) * (1 - self.discount)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.replay import Replay
 from velodrome.learn.step import fallen, step
 from velodrome.learn.trainer import Progress
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.nets.agent import AgentNet
 from velodrome.nets.mixing import Monotone, Sum
@@ -34,6 +35,7 @@ BRIEF = {"seen": torch.float16, "state": torch.float16, "order": torch.uint8}
 class Value:
     """Settings of the algorithm."""
 
+    SHARED: ClassVar = ("batch", "memory", "explore_steps")
     batch: int = 32
     """Episodes of an update."""
     updates: int = 32
@@ -110,6 +112,7 @@ class ValueTeam:
         episodes, updates, explored = self.episodes, self.settings.updates, self.exploration
         counts = episodes.play(self.policy(), self.generator, clock)
         self.played += counts.game_steps
+        here().gather(clock)
         with clock("collect.encode"):
             self._remember()
         for group in self.optimizer.param_groups:
@@ -128,7 +131,7 @@ class ValueTeam:
         parts = self.episodes.whole()
         self.replay.append({name: part.to(BRIEF.get(name, part.dtype)) for name, part in parts.items()})
         decides = torch.arange(self.episodes.looks) < parts["length"].unsqueeze(1)
-        self.moments.take(self.moments.sums(parts["reward"][decides].unsqueeze(1).to(self.device)))
+        self.moments.take(here().together(self.moments.sums(parts["reward"][decides].unsqueeze(1).to(self.device))))
 
     def _update(self, clock: Clock) -> tuple[int, Tensor]:
         """One step; returns the samples learnt from, and what to report."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +20,13 @@ from velodrome.meter.law import Law, fit, growth, knee
 from velodrome.meter.statistics import Ratio, nested_ratio, percentile
 from velodrome.mistake import Mistake
 from velodrome.proof.changes import patched
+from velodrome.proof.farm import Farm, Here
 from velodrome.proof.processes import Process, Setup, at_work
-from velodrome.recipes.recipe import Recipe
+from velodrome.recipes.recipe import Recipe, find
+from velodrome.recipes.shares import share_of
+from velodrome.runs.settings import settings_from_json, settings_to_json
 
-Over = Literal["agents", "threads", "games"]
+Over = Literal["agents", "threads", "games", "workers"]
 
 PROCESSES = 3
 """Of each size."""
@@ -32,6 +35,7 @@ DECISIONS = 300
 """Whose latency is taken in each process."""
 IDLE = 2000
 """Iterations without learning after which it will not begin."""
+HERE = Here()
 TALKING, SILENT = "talking", "silent"
 OF_MESSAGES = {"narrow": ("communicate",), "broad": ("communicate", "comprehend")}
 """By scope: the phases that count as communication."""
@@ -58,6 +62,8 @@ class Taken:
     """From what is seen to what all agents of all games do."""
     exchange: Mapping[str, Any] | None = None
     """What agents told each other, for a game step, where the trainer says so."""
+    told: Mapping[str, float] = field(default_factory=dict)
+    """What a worker has to tell the others in an iteration, if there are any."""
     silent: Sequence[Budget] = ()
     """The same turns without communication, in the process beside it."""
 
@@ -178,9 +184,12 @@ class Scaling:
 
 
 def setup_at(recipe: Recipe, setup: Setup, over: Over, value: int) -> Setup:
-    """The setup at that size."""
+    """The setup at that size; that of each of so many workers."""
     if over == "games":
         return patched(setup, {"games": value})
+    if over == "workers":
+        shared = share_of(settings_from_json(recipe.settings, setup.settings), value)
+        return replace(setup, settings=settings_to_json(shared))
     if over == "threads":
         return patched(setup, {"lanes": value}) if "lanes" in setup.settings else replace(setup, threads=value)
     if recipe.team is None or recipe.team.agents is None:
@@ -189,37 +198,40 @@ def setup_at(recipe: Recipe, setup: Setup, over: Over, value: int) -> Setup:
 
 
 def measure(
-    recipe: Recipe, setups: Mapping[int, Setup], seconds: float, seed: int, say: Callable[[str], None]
+    setups: Mapping[int, Setup], seconds: float, seed: int, say: Callable[[str], None], farm: Farm = HERE
 ) -> list[Point]:
-    """Measure every size, for about so long in all."""
+    """Measure every size, for about so long in all, or as much quicker as the farm has places."""
     taken: dict[int, list[Taken]] = {value: [] for value in setups}
-    order = np.random.default_rng(seed)
-    for round_ in range(PROCESSES):
-        for value in order.permutation(list(setups)).tolist():
-            taken[value].append(_taken(recipe, setups[value], seconds / PROCESSES / len(setups), seed))
-            rate = Point(value, taken[value]).rates()["iterations_per_s"]
-            say(f"round {round_ + 1} of {PROCESSES}, {value}: {rate:.3g} iterations/s")
+    order, each_s = np.random.default_rng(seed), seconds / PROCESSES / len(setups)
+    values = [value for _ in range(PROCESSES) for value in order.permutation(list(setups)).tolist()]
+    for number, found in farm(take, [(setups[value], each_s, seed) for value in values]):
+        value = values[number]
+        taken[value].append(found)
+        rate = Point(value, taken[value]).rates()["iterations_per_s"]
+        say(f"round {number // len(setups) + 1} of {PROCESSES}, {value}: {rate:.3g} iterations/s")
     return [Point(value, each) for value, each in taken.items()]
 
 
-def _taken(recipe: Recipe, setup: Setup, seconds: float, seed: int) -> Taken:
+def take(setup: Setup, seconds: float, seed: int) -> Taken:
     """What a new process takes."""
-    sides = [(TALKING, setup)]
+    recipe, sides = find(setup.recipe), [(TALKING, setup)]
     if recipe.team is not None and recipe.team.silent:
         sides.append((SILENT, patched(setup, recipe.team.silent)))
     with at_work(sides, seed) as running:
         once = max(_warm(process) for process in running)
         iterations = max(1, math.ceil(min(TURN_S, seconds / FEWEST_TURNS / len(running)) / once))
         turns: list[list[dict[str, Any]]] = [[] for _ in running]
-        until = time.monotonic() + seconds
+        until, before = time.monotonic() + seconds, running[0].do("told")
         while len(turns[0]) < FEWEST_TURNS or time.monotonic() < until:
             for process, told in zip(running, turns, strict=True):
                 told.append(process.do("iterate", times=iterations))
+        after, done = running[0].do("told"), iterations * len(turns[0])
         decision_s = running[0].do("decide", times=DECISIONS)["seconds"]
         exchange = running[0].do("exchange")["exchange"]
     budgets = [[Budget.from_json(said["budget"]) for said in told] for told in turns]
     counts = [Counts(**said["counts"]) for said in turns[0]]
-    return Taken(budgets[0], counts, iterations, decision_s, exchange, *budgets[1:])
+    told_each = {name: (after[name] - before[name]) / done for name in after}
+    return Taken(budgets[0], counts, iterations, decision_s, exchange, told_each, *budgets[1:])
 
 
 def _warm(process: Process) -> float:

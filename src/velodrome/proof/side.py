@@ -27,6 +27,7 @@ from numba.core.registry import cpu_target
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.players import Player, rival_of, seated
 from velodrome.learn.trainer import Counts, Trainer, exchange_of
+from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.meter.memory import peak_memory_mb
 from velodrome.mistake import Mistake
@@ -108,6 +109,10 @@ class Side:
         told = exchange_of(self.trainer)
         return {"exchange": None if told is None else asdict(told)}
 
+    def told(self) -> dict[str, Any]:
+        """What a worker would have had to tell others so far."""
+        return dict(here().told)
+
     def ending(self) -> dict[str, Any]:
         """What a side has come to: a hash of all weights, and the most memory that it held."""
         return {"weights": digest(weights_of(self.trainer.nets)), "memory_mb": peak_memory_mb()}
@@ -125,6 +130,7 @@ class Side:
             "score": self.score,
             "decide": self.decide,
             "exchange": self.exchange,
+            "told": self.told,
             "ending": self.ending,
             "evidence": self.evidence,
         }

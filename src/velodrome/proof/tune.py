@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.causes import Cause, find
 from velodrome.proof.changes import Change, joined, patched, propose
 from velodrome.proof.evidence import Evidence
+from velodrome.proof.farm import Farm, Here
 from velodrome.proof.guard import LEAST_S, SEEDS, Guard, Passed, compare_skill, fit_together, same_learning
 from velodrome.proof.processes import Process, Setup
 from velodrome.proof.trial import FEWEST_PAIRS, FEWEST_TURNS, LONG_S, Trial, trial
@@ -33,6 +35,7 @@ LITTLE = 0.03
 """A larger turn of a knob that promises no more than this beyond what is proven is not worth its trial, and a gain that
 may be smaller is not worth other learning."""
 
+HERE = Here()
 Say = Callable[[str], None]
 
 
@@ -113,7 +116,7 @@ class Tuning:
 
 def tune(
     setup: Setup, *, budget_s: float, guard_budget_s: float = 0.0, seed: int = 0, say: Say = lambda text: None,
-    kept: Callable[[Verdict], None] = lambda verdict: None,
+    kept: Callable[[Verdict], None] = lambda verdict: None, farm: Farm = HERE,
 ) -> Tuning:  # fmt: skip
     """Spend the budget on trials, in the order of predicted gain per risk, and the guard's budget on comparing skill.
 
@@ -126,7 +129,7 @@ def tune(
     evidence = measured(setup, seed)
     found = Tuning(setup, evidence, find(evidence))
     say(f"{len(found.causes)} causes: {', '.join(cause.name for cause in found.causes) or 'none'}")
-    judge = Judge(setup, seed, evidence.iteration_s, say)
+    judge = Judge(setup, seed, evidence.iteration_s, say, farm)
     try:
         _try_all(found, propose(recipe, setup, found.causes), judge, began + budget_s * (1 - TOGETHER), kept)
         found.verdicts = judge.guarded(found.verdicts, guard_budget_s * _for_single_ones(found.verdicts), kept)
@@ -177,14 +180,18 @@ def _for_single_ones(verdicts: Sequence[Verdict]) -> float:
 def _try_all(
     found: Tuning, queue: Sequence[Change], judge: Judge, until: float, kept: Callable[[Verdict], None]
 ) -> None:
-    """One after another, without those that promise little beyond what the same knob has been proven to gain."""
-    for number, change in enumerate(queue):
-        gained = [1 - verdict.ratio for verdict in judge.faster if verdict.change.name == change.name]
-        if gained and change.predicted <= max(gained) + LITTLE:
-            continue
-        verdict = judge.tried(change, until, len(queue) - number)
-        found.verdicts.append(verdict)
-        kept(verdict)
+    """One after another, or as many at a time as there are places, without those that promise little beyond what the
+    same knob has been proven to gain."""
+    places = judge.farm.places
+    for first in range(0, len(queue), places):
+        worth = []
+        for change in queue[first : first + places]:
+            gained = [1 - verdict.ratio for verdict in judge.faster if verdict.change.name == change.name]
+            if not gained or change.predicted > max(gained) + LITTLE:
+                worth.append(change)
+        for verdict in judge.tried(worth, until, math.ceil((len(queue) - first) / places)):
+            found.verdicts.append(verdict)
+            kept(verdict)
 
 
 def measured(setup: Setup, seed: int = 0) -> Evidence:
@@ -200,8 +207,8 @@ def measured(setup: Setup, seed: int = 0) -> Evidence:
 class Judge:
     """Tries changes of one setup."""
 
-    def __init__(self, setup: Setup, seed: int, iteration_s: float, say: Say = lambda text: None):
-        self.setup, self.seed, self.iteration_s, self.say = setup, seed, iteration_s, say
+    def __init__(self, setup: Setup, seed: int, iteration_s: float, say: Say = lambda text: None, farm: Farm = HERE):
+        self.setup, self.seed, self.iteration_s, self.say, self.farm = setup, seed, iteration_s, say, farm
         self.faster: list[Verdict] = []
         self.guarding_s = 0.0
 
@@ -217,27 +224,30 @@ class Judge:
         each_s = FEWEST_LEARNT * self.iteration_s * (1 if fit_together(self.setup) else 2)
         return max(LEAST_GUARD_S, SEEDS * (each_s + LEAST_S))
 
-    def tried(self, change: Change, until: float, others: int) -> Verdict:
-        """The verdict on speed, and, as far as the trial itself shows it, on learning."""
+    def tried(self, changes: Sequence[Change], until: float, others: int) -> Iterator[Verdict]:
+        """The verdicts on speed of changes that are tried side by side, each on a machine of its own, and, as far as
+        the trials themselves show it, on learning. There are so many `others` to be tried one after another."""
         left_s = until - time.monotonic()
         if left_s < self.least_s:
-            return Verdict(change, "not tried", f"a trial takes {self.least_s:.0f} s; there was no time left")
+            why = f"a trial takes {self.least_s:.0f} s; there was no time left"
+            yield from (Verdict(change, "not tried", why) for change in changes)
+            return
         budget_s = max(self.least_s, min(2 * left_s / max(others, 1), LONGEST_S + 2 * self.least_s, left_s))
-        verdict = self.measured(change, budget_s)
-        self.say(f"{change.says}: {verdict.verdict}, {verdict.ratio:.3f} ({verdict.why})")
-        if verdict.verdict in ("kept", OPEN):
-            self.faster.append(verdict)
-        return verdict
+        for verdict in self.measured(changes, budget_s):
+            self.say(f"{verdict.change.says}: {verdict.verdict}, {verdict.ratio:.3f} ({verdict.why})")
+            if verdict.verdict in ("kept", OPEN):
+                self.faster.append(verdict)
+            yield verdict
 
-    def measured(self, change: Change, budget_s: float) -> Verdict:
-        """One trial."""
-        try:
-            found = trial(
-                self.setup, patched(self.setup, change.patch), budget_s=budget_s, seed=self.seed, until_clear=True
-            )
-        except Mistake as mistake:
-            return Verdict(change, "rejected", f"it does not run: {mistake}")
-        return judged(change, found)
+    def measured(self, changes: Sequence[Change], budget_s: float) -> Iterator[Verdict]:
+        """A trial of each."""
+        jobs = [(self.setup, change.patch, budget_s, self.seed) for change in changes]
+        for number, found in self.farm(attempt, jobs):
+            change = changes[number]
+            if isinstance(found, str):
+                yield Verdict(change, "rejected", f"it does not run: {found}")
+            else:
+                yield judged(change, found)
 
     def guarded(
         self, verdicts: list[Verdict], budget_s: float, kept: Callable[[Verdict], None] = lambda verdict: None
@@ -306,7 +316,7 @@ class Judge:
         chosen = [found for number, found in enumerate(chosen) if found.change.name not in _names(chosen[:number])]
         while True:
             change = joined([found.change for found in chosen])
-            found = self.measured(change, max(budget_s, self.least_s))
+            (found,) = self.measured([change], max(budget_s, self.least_s))
             if found.trial is not None or len(chosen) < 2:
                 break
             chosen = chosen[:-1]
@@ -316,6 +326,14 @@ class Judge:
             found = self.with_skill(found, guard_budget_s)
             self.guarding_s += time.monotonic() - began
         return found
+
+
+def attempt(setup: Setup, patch: Mapping[str, Any], budget_s: float, seed: int) -> Trial | str:
+    """One trial of a change, or why it does not run."""
+    try:
+        return trial(setup, patched(setup, patch), budget_s=budget_s, seed=seed, until_clear=True)
+    except Mistake as mistake:
+        return str(mistake)
 
 
 def _names(verdicts: Sequence[Verdict]) -> set[str]:

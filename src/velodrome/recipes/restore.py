@@ -10,8 +10,10 @@ import torch
 
 from velodrome.learn.session import load, seed_everything
 from velodrome.learn.trainer import Trainer
+from velodrome.learn.workers import seed_of
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import Recipe, find
+from velodrome.recipes.shares import share_of
 from velodrome.runs.checkpoint import Checkpoint
 from velodrome.runs.run import Config, Run
 from velodrome.runs.settings import settings_from_json
@@ -34,13 +36,13 @@ def build(recipe: Recipe, settings: Any, seed: int, device: str) -> Trainer:
         return recipe.build(settings, seed, device)
 
 
-def build_from(config: Config, device: str | None = None) -> Trainer:
-    """The trainer that a run began with."""
+def build_from(config: Config, device: str | None = None, worker: int = 0) -> Trainer:
+    """The trainer that a run began with, or that of one of its workers."""
     with callers_mistake():
         recipe = find(config.recipe)
-    settings = settings_from_json(recipe.settings, config.settings)
+        settings = share_of(settings_from_json(recipe.settings, config.settings), config.workers)
     torch.set_num_threads(config.threads)
-    return build(recipe, settings, config.seed, device or config.device)
+    return build(recipe, settings, seed_of(config.seed, worker), device or config.device)
 
 
 def restore(folder: Path, device: str | None = None) -> Restored:

@@ -1,6 +1,6 @@
 """The folder with everything that one training leaves behind.
 
-config.json         recipe, settings, seed, device, threads, machine, version: what `Config` holds
+config.json         recipe, settings, seed, device, threads, workers, machine, version: what `Config` holds
 metrics.jsonl       a line an iteration: iteration, seconds into the training, iteration_s, counts, metrics
 budget.jsonl        a line an iteration: iteration, and where its time went
 evaluations.jsonl   a line an evaluation: iteration, seconds, against whom, score
@@ -47,6 +47,8 @@ class Config:
     machine: dict[str, Any] = field(default_factory=dict)
     scheme: str = ""
     """What kind of learning it is where several agents learn, in words."""
+    workers: int = 1
+    """Processes that learn together, each with its share of the games."""
     velodrome: str = velodrome.__version__
     format: int = FORMAT
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from velodrome.proof.plan import PARTS
 from velodrome.show.tables import plain_text
 from velodrome.show.words import share, short
 
@@ -27,6 +28,8 @@ def told(document: Mapping[str, Any]) -> str:
         for n, told in law["predicted"].items():
             early, late = told["interval"]
             lines.append(f"  at {n}: {short(told['s'])} ({short(early)} to {short(late)})")
+    if document["plan"] is not None:
+        lines += ["", _planned(document["plan"])]
     if document["bound"] is not None:
         lines.append(_bound(document["over"], document["bound"]))
     return "\n".join(lines)
@@ -51,6 +54,21 @@ def _table(over: str, points: Sequence[Mapping[str, Any]]) -> str:
             row += [f"{point['exchange'][name]:.3g}" for name in ("messages", "bytes")]
         table.add_row(*row)
     return plain_text(table)
+
+
+def _planned(found: Mapping[str, Any]) -> str:
+    """What workers on machines of their own would give."""
+    heads = ("iteration", "its own work", "waits", "sync", "speedup", "efficiency")
+    table = Table("workers", *heads, box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in found["rows"]:
+        times = (row[name] for name in ("iteration_s", "work_s", "wait_s", "sync_s"))
+        table.add_row(
+            str(row["workers"]), *(short(time) for time in times), f"{row['speedup']:.1f}", share(row["efficiency"])
+        )
+    end = "each was still worth it" if found["why"] is None else f"beyond, {PARTS[found['why']]}"
+    return f"{plain_text(table)}\n{found['enough']} workers are enough: {end}"
 
 
 def _bound(over: str, bound: Mapping[str, Any]) -> str:

@@ -13,12 +13,14 @@ import torch
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.session import Exam, Goal, Limits, Saving, Totals, Trained, Watcher, resume, train
 from velodrome.learn.trainer import Trainer
+from velodrome.learn.workers import WorkerGone
 from velodrome.meter.clock import Clock
 from velodrome.meter.machine import hardware
 from velodrome.meter.trace import Trace
-from velodrome.mistake import Mistake
+from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes.recipe import Recipe
 from velodrome.recipes.restore import build_from
+from velodrome.recipes.shares import share_of
 from velodrome.recipes.tuned import read_settings
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Config, Run
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from velodrome.verbs.train import Train
 
 EVALUATE_EVERY_S = 60.0
+MOST_LOST = 3
+"""Workers lost without anything saved in between, after which the run gives up."""
 
 
 class Job:
@@ -47,7 +51,30 @@ class Job:
     def train(self) -> Trained:
         """Build the trainer, put it where the run stopped, and train it."""
         refuse_missing_sinks(self.flags.tensorboard, self.flags.wandb)
-        trainer = build_from(self.config)
+        return self._train(build_from(self.config)) if self.config.workers == 1 else self._train_together()
+
+    def _train_together(self) -> Trained:
+        """With several workers. Where one is lost, the run goes back to its last checkpoint, and on from there."""
+        from velodrome.edge.cluster import cluster, fleet, processors_of
+
+        lost = 0
+        with cluster(self.flags.cluster, self.config.workers * processors_of(self.config)):
+            while True:
+                before = self.run.checkpoints.found()[-1:]
+                try:
+                    with fleet(self.config, self.flags.cluster, _say) as trainer:
+                        return self._train(trainer)
+                except WorkerGone as gone:
+                    lost = lost + 1 if self.run.checkpoints.found()[-1:] == before else 1
+                    if lost == MOST_LOST:
+                        raise Mistake(
+                            f"a worker was lost {lost} times in a row before anything was saved ({gone}); go on with "
+                            "--resume once that is mended"
+                        ) from None
+                    _say(f"a worker was lost ({gone}); another takes its place")
+                    self.goes_on = self.run.exists
+
+    def _train(self, trainer: Trainer) -> Trained:
         exam = self._exam(trainer)
         with self.run.owned():
             if self.run.exists != self.goes_on:
@@ -58,16 +85,24 @@ class Job:
             return self._session(trainer, self._resumed(trainer), exam)
 
     def _new_config(self, settings: Any) -> Config:
+        workers = self.flags.workers or 1
+        with callers_mistake():
+            share_of(settings, workers)
         return Config(
             recipe=self.recipe.name,
             settings=settings_to_json(settings),
             seed=self.flags.seed or 0,
             device=self.flags.device or "cpu",
-            threads=self.flags.threads or torch.get_num_threads(),
+            threads=self.flags.threads or self._threads(workers),
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             machine=hardware(),
             scheme=str(self.recipe.team.scheme_of(settings)) if self.recipe.team else "",
+            workers=workers,
         )
+
+    def _threads(self, workers: int) -> int:
+        """As many as torch takes; workers on this machine share them."""
+        return torch.get_num_threads() if self.flags.cluster else max(1, torch.get_num_threads() // workers)
 
     def _config_of_run(self, arguments: Sequence[str]) -> Config:
         """The run's own settings; a flag that asks for others is a mistake, since it would be another run."""
@@ -79,7 +114,7 @@ class Job:
             saved = read_settings(self.flags.settings, self.recipe).settings
         _, asked = parse_with_settings(f"train {self.recipe.name}", type(self.flags), arguments, saved)
         changes = differences(config.settings, settings_to_json(asked))
-        for name in ("seed", "device", "threads"):
+        for name in ("seed", "device", "threads", "workers"):
             was, wanted = getattr(config, name), getattr(self.flags, name)
             changes += [(name, was, wanted)] if wanted not in (None, was) else []
         if changes:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from velodrome.edge.farm import farm
 from velodrome.meter.law import FEWEST, REACH, Law
 from velodrome.meter.machine import hardware
 from velodrome.mistake import Mistake, callers_mistake
+from velodrome.proof.plan import Network, plan
 from velodrome.proof.processes import Setup
 from velodrome.proof.scale import Over, Point, Scaling, measure, setup_at
 from velodrome.recipes.recipe import find
@@ -18,7 +20,7 @@ from velodrome.runs.settings import settings_to_json
 from velodrome.show.progress import progress
 from velodrome.show.scale import told
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.flags import Count, Length, parse, parse_with_settings, refuse_below, seconds_of, subject
+from velodrome.verbs.flags import Count, Length, Name, parse, parse_with_settings, refuse_below, seconds_of, subject
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Scale:
     over: Over = "agents"
     """What grows."""
     values: tuple[int, ...] = (2, 3, 4, 6, 8)
-    """At least five sizes."""
+    """At least five sizes; of workers, from 1."""
     predict: tuple[int, ...] = ()
     """Sizes to foretell the times of, up to twice what was measured."""
     latency_ms: float | None = None
@@ -37,6 +39,10 @@ class Scale:
     cases."""
     update_ms: float | None = None
     """With --latency-ms: and that update within so long."""
+    network_us: float = 50.0
+    """Over workers: what it takes until the next one has a message."""
+    network_gbit: float = 10.0
+    """Over workers: how much goes from one to the next in a second."""
     budget: Length = "5m"
     """About this long in all: 90s, 10m, 1h."""
     seed: int = 0
@@ -45,6 +51,9 @@ class Scale:
     """cpu, cuda or mps."""
     threads: Count = None
     """Threads that torch may use for one operation."""
+    cluster: Name = None
+    """Address of a Ray cluster, or "auto": every process is measured on a machine of it, one at a time on each. They
+    are taken to be alike."""
     json: bool = False
     """Answer with one JSON document."""
 
@@ -63,9 +72,10 @@ def scale(arguments: Sequence[str]) -> Answer:
     budget_s = seconds_of("--budget", flags.budget, above_zero=True)
     refuse_missing_device(flags.device)
     setup = Setup(recipe.name, settings_to_json(settings), flags.threads, flags.device)
-    setups = {value: setup_at(recipe, setup, flags.over, value) for value in values}
-    with progress(f"scaling {recipe.name} over {flags.over}", budget_s) as say:
-        points = measure(recipe, setups, budget_s, flags.seed, say)
+    with callers_mistake():
+        setups = {value: setup_at(recipe, setup, flags.over, value) for value in values}
+    with farm(flags.cluster) as places, progress(f"scaling {recipe.name} over {flags.over}", budget_s) as say:
+        points = measure(setups, budget_s, flags.seed, say, places)
     found = Scaling(flags.over, points)
     document = {
         "recipe": recipe.name,
@@ -78,9 +88,14 @@ def scale(arguments: Sequence[str]) -> Answer:
         "points": [point.to_json() for point in points],
         "laws": _laws(found, flags.predict),
         "bound": None if flags.latency_ms is None else _bound(found, flags.latency_ms, flags.update_ms),
+        "plan": None if flags.over != "workers" else plan(points, _network(flags)).to_json(),
         "machine": hardware(),
     }
     return Answer(document, told(document))
+
+
+def _network(flags: Scale) -> Network:
+    return Network(flags.network_us / 1e6, flags.network_gbit * 1e9 / 8)
 
 
 def _refuse_bad_flags(flags: Scale, values: Sequence[int]) -> None:
@@ -88,6 +103,10 @@ def _refuse_bad_flags(flags: Scale, values: Sequence[int]) -> None:
         raise Mistake(f"--values {' '.join(map(str, values))}: a law of growth takes {FEWEST} sizes or more")
     if flags.update_ms is not None and flags.latency_ms is None:
         raise Mistake(f"--update-ms {flags.update_ms:g} bounds updates beside decisions; give --latency-ms as well")
+    if flags.over == "workers" and values[0] != 1:
+        raise Mistake(f"--values {values[0]}: a plan for workers begins with 1")
+    if not (flags.network_us >= 0 and flags.network_gbit > 0):
+        raise Mistake(f"--network-us {flags.network_us:g} --network-gbit {flags.network_gbit:g}: give what it takes")
     if values[0] < 1:
         raise Mistake(f"--values {values[0]}: sizes are at least 1")
     beyond = [n for n in flags.predict if not values[0] / REACH <= n <= values[-1] * REACH]

@@ -52,7 +52,12 @@ class Train:
     settings: Folder = None
     """A file with settings, such as the tuned.json of `velodrome tune`; flags change them further."""
     threads: Count = None
-    """Threads that torch may use for one operation; by default as many as torch takes."""
+    """Threads that torch may use for one operation; by default as many as torch takes, or of several workers on this
+    machine each its part of them."""
+    workers: Count = None
+    """Processes that learn together on Ray, each with its share of the games; 1 by default."""
+    cluster: Name = None
+    """Address of a Ray cluster that the workers are on, or "auto"; by default all are on this machine."""
     tensorboard: bool = False
     """Write event files for TensorBoard into the run's folder."""
     wandb: bool = False
@@ -82,11 +87,18 @@ def train(arguments: Sequence[str]) -> Answer:
 
 
 def _refuse_bad_flags(flags: Train) -> None:
-    refuse_below(flags, iterations=0, seconds=0.0, episodes=2, save_every=0.0, seed=0, seeds=1, threads=1)
+    refuse_below(flags, iterations=0, seconds=0.0, episodes=2, save_every=0.0, seed=0, seeds=1, threads=1, workers=1)
     if flags.evaluate_every is not None and not flags.evaluate_every > 0:
         raise Mistake(f"--evaluate-every {flags.evaluate_every}: it takes more than 0")
     if flags.resume and flags.run is None:
         raise Mistake("--resume needs --run DIR, the folder of the run to go on with")
+    if flags.cluster is not None and flags.workers is None and not flags.resume:
+        raise Mistake(f"--cluster {flags.cluster}: it takes --workers N, how many learn together there")
+    if flags.cluster is not None and flags.cluster.startswith("ray://"):
+        raise Mistake(
+            f"--cluster {flags.cluster}: give the address of a cluster that this machine is part of, host:port or "
+            "auto; this process is its first worker"
+        )
     if flags.until is not None:
         Goal.parse(flags.until)
 
@@ -97,6 +109,7 @@ def _answer(folder: Path, config: Config, trained: Trained) -> Answer:
         "run": str(folder),
         "recipe": config.recipe,
         "seed": config.seed,
+        "workers": config.workers,
         "iterations": totals.iteration,
         **asdict(totals.counts),
         "seconds": totals.seconds,

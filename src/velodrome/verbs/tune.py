@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from velodrome.edge.farm import farm
 from velodrome.meter.machine import hardware
 from velodrome.mistake import Mistake, callers_mistake
 from velodrome.proof.processes import Setup
@@ -20,7 +21,7 @@ from velodrome.runs.settings import settings_from_json, settings_to_json
 from velodrome.show.progress import progress
 from velodrome.show.tuning import as_document, sentences, write_pages
 from velodrome.verbs.answer import INTERRUPTED, Answer
-from velodrome.verbs.flags import Count, Folder, Length, parse, parse_with_file, refuse_below, seconds_of, subject
+from velodrome.verbs.flags import Count, Folder, Length, Name, parse, parse_with_file, refuse_below, seconds_of, subject
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Tune:
     """cpu, cuda or mps."""
     threads: Count = None
     """Threads that torch may use for one operation, to begin with."""
+    cluster: Name = None
+    """Address of a Ray cluster, or "auto": changes are tried on its machines, one at a time on each."""
     json: bool = False
     """Answer with one JSON document."""
 
@@ -65,10 +68,10 @@ def tune(arguments: Sequence[str]) -> Answer:
     with writing_to(folder, "choose another --into"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verdicts.jsonl").write_text("")
-    with progress(f"tuning {recipe.name}", budget_s + guard_s) as say:
+    with farm(flags.cluster) as places, progress(f"tuning {recipe.name}", budget_s + guard_s) as say:
         found = search(
             setup, budget_s=budget_s, guard_budget_s=guard_s, seed=flags.seed, say=say,
-            kept=lambda verdict: _keep(folder, verdict),
+            kept=lambda verdict: _keep(folder, verdict), farm=places,
         )  # fmt: skip
     return _answer(recipe, folder, found, flags.seed)
 
