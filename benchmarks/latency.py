@@ -49,6 +49,18 @@ def figures_of(row: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def curve_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What comes of more and more games."""
+    return [
+        {
+            "recipe": row["recipe"], "threads": row["threads"], "games": point["value"],
+            "decisions_per_s": point["decisions_per_s"], "iterations_per_s": point["iterations_per_s"],
+            **{f"{name}, ms": point["decision_ms"][name] for name in ("p50", "p99")},
+        }
+        for point in row["points"]
+    ]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="of each recipe")
@@ -59,7 +71,8 @@ def main() -> None:
             if not lines.has(recipe=recipe, threads=threads):
                 lines.add(row_of(recipe, threads, seconds))
     figures = [figures_of(row) for row in lines.rows]
-    keep("latency", figures, bound_ms=BOUND_MS, others_took=others.share(), rows=lines.rows)
+    curves = [point for row in lines.rows for point in curve_of(row)]
+    keep("latency", figures, bound_ms=BOUND_MS, others_took=others.share(), curves=curves)
     lines.close()
 
 
