@@ -69,7 +69,8 @@ class SoftPolicy(Telling):
     def act(self, views: Views, memory: Memory, generator: torch.Generator) -> tuple[dict[str, Tensor], Memory]:
         """Rows may come in any order and number; each plays with the net of its seat."""
         numbers = self._numbers(views["seen"].float().to(self.device), views["seat"])
-        self.tell(self.actors, {f"{self.part}.shares": numbers.softmax(-1)}, views)
+        if self.heard:
+            self.tell(self.actors, {f"{self.part}.shares": numbers.softmax(-1)}, views)
         return {self.part: (numbers.softmax(-1) if self.greedy else soft(numbers, generator)).cpu()}, {}
 
     def _numbers(self, seen: Tensor, seat: Tensor) -> Tensor:

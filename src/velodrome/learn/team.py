@@ -198,7 +198,8 @@ class TeamPolicy(Telling):
         before = {name: in_teams(part[order].to(self.device), self.seats) for name, part in memory.items()}
         outputs, after, _ = self.net.act(there, before, UNTIMED, generator, self.greedy)
         back = torch.argsort(order).to(self.device)
-        flat = {name: part.flatten(0, 1)[back] for name, part in outputs.items()}
+        told = outputs if self.heard else {name: outputs[name] for name in self.actions.heads}
+        flat = {name: part.flatten(0, 1)[back] for name, part in told.items()}
         self.tell(self.net, flat, views)
         action, _ = self.actions.sample(flat, masks, generator, self.greedy)
         return {name: part.cpu() for name, part in action.items()}, {

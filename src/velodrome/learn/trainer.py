@@ -98,6 +98,11 @@ class Telling:
         """From now on, tell this listener."""
         self.listener = listener
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return self.listener is not None
+
     def tell(self, net: Any, given: Mapping[str, Tensor], views: Views) -> None:
         """If anybody listens."""
         if self.listener is not None:

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from velodrome import __version__
@@ -452,6 +456,14 @@ def environment(**options: Any) -> jinja2.Environment:
         loader=jinja2.PackageLoader("velodrome.show"), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, **({"autoescape": True} | options),
     )  # fmt: skip
+
+
+def script_of(*names: str) -> tuple[Markup, str]:
+    """These scripts as one, to stand in a page, and the hash by which its policy lets it run."""
+    script = "\n".join(
+        files("velodrome.show").joinpath("templates", name).read_text(encoding="utf-8") for name in names
+    )
+    return Markup(script), base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def markdown_environment() -> jinja2.Environment:

@@ -15,8 +15,6 @@ away. What goes wrong is answered with a status and one line of JSON, and leaves
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 import sys
@@ -30,7 +28,7 @@ from markupsafe import Markup
 from velodrome import __version__
 from velodrome.mistake import Mistake
 from velodrome.show.hearts_table import CARD_NAMES, Table
-from velodrome.show.report import environment
+from velodrome.show.report import environment, script_of
 
 HOST = "127.0.0.1"
 MOST_BYTES = 1024
@@ -79,15 +77,13 @@ class TableServer(ThreadingHTTPServer):
 
 def page() -> tuple[bytes, str]:
     """The page, and the policy that lets it run its own script and fetch nothing from elsewhere."""
-    templates = environment()
-    script = "\n".join(templates.get_template(name).render() for name in ("playing_cards.js", "play.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script, digest = script_of("playing_cards.js", "play.js")
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
-    shown = {"title": "Hearts", "version": __version__, "policy": Markup(policy), "script": Markup(script)}
-    return templates.get_template("play.html").render(page=shown).lstrip().encode(), policy
+    shown = {"title": "Hearts", "version": __version__, "policy": Markup(policy), "script": script}
+    return environment().get_template("play.html").render(page=shown).lstrip().encode(), policy
 
 
 class _Request(BaseHTTPRequestHandler):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from markupsafe import Markup
 
 from velodrome import __version__
 from velodrome.show.film import Film
-from velodrome.show.report import environment, write_whole
+from velodrome.show.report import environment, script_of, write_whole
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,7 @@ class Page:
 
 def write_page(path: Path, title: str, verdict: Sequence[str], seed: int, films: Sequence[Film]) -> int:
     """Write the page; returns its size in bytes."""
-    script = files("velodrome.show").joinpath("templates", "watch.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = Page(title, title, str(seed), verdict, packed(films), Markup(script), digest)
+    page = Page(title, title, str(seed), verdict, packed(films), *script_of("watch.js"))
     write_whole(path, environment().get_template("watch.html").render(page=page).lstrip())
     return path.stat().st_size
 

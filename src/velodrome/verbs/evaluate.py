@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +12,15 @@ import torch
 
 from velodrome.learn.evaluate import evaluate as play
 from velodrome.learn.trainer import Trainer
-from velodrome.mistake import Mistake, callers_mistake
-from velodrome.recipes.recipe import RECIPES, find
-from velodrome.recipes.restore import build, restore
-from velodrome.recipes.shipped import shipped
+from velodrome.mistake import Mistake
+from velodrome.recipes.recipe import find
+from velodrome.recipes.restore import build
 from velodrome.runs.datasets import Recorder, refuse_a_set_in
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.flags import Count, Name, parse, parse_with_settings, refuse_below, subject
-from velodrome.verbs.players import Opponent, opponent
+from velodrome.verbs.flags import Count, Name, parse, refuse_below, subject
+from velodrome.verbs.players import Opponent, agent_of, last_saved, opponent, refuse_untrained
 
 
 @dataclass(frozen=True)
@@ -59,17 +57,14 @@ def evaluate(arguments: Sequence[str]) -> Answer:
         return _evaluate_recipe(name, rest)
     flags = parse("evaluate RUN", Evaluate, rest)
     _refuse_bad_flags(flags)
-    if flags.untrained:
-        raise Mistake(f"--untrained: {name} is a run; name a recipe with it")
+    refuse_untrained(name, flags.untrained)
     document = evaluated(Path(name), flags)
     return Answer(document, _text(name, document))
 
 
 def evaluated(folder: Path, flags: Evaluate) -> dict[str, Any]:
     """Evaluate the run in `folder` and add the result to its evaluations."""
-    restored = restore(folder, flags.device)
-    for line in restored.checkpoint.damaged:
-        print(f"velodrome: {line}; this is {restored.checkpoint.folder.name}", file=sys.stderr)
+    restored = last_saved(folder, flags.device)
     totals = restored.checkpoint.state["totals"]
     record = {"iteration": totals["iteration"], "seconds": totals["seconds"]}
     record |= _scores(str(folder), restored.trainer, flags, flags.device or restored.config.device)
@@ -83,20 +78,13 @@ def evaluated(folder: Path, flags: Evaluate) -> dict[str, Any]:
 
 
 def _evaluate_recipe(name: str, arguments: Sequence[str]) -> Answer:
-    if Path(name).is_dir() and name not in RECIPES:
-        raise Mistake(f"{name} is no run: it has no config.json that can be read")
-    if "/" in name and ".py:" not in name:
-        raise Mistake(f"{name} is not there: evaluate takes the folder of a run, or a recipe")
-    with callers_mistake():
-        recipe = find(name)
-    flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, recipe.settings())
-    agent = None if flags.untrained or flags.play is not None else shipped(name)
-    if agent is not None:
-        flags, settings = parse_with_settings(f"evaluate {name}", Evaluate, arguments, agent.settings)
+    flags, settings, agent = agent_of(
+        "evaluate", name, Evaluate, arguments, lambda flags: not flags.untrained and flags.play is None
+    )
     _refuse_bad_flags(flags)
     device = flags.device or "cpu"
     if agent is None:
-        who, trainer = f"{name}, untrained", build(recipe, settings, flags.seed, device)
+        who, trainer = f"{name}, untrained", build(find(name), settings, flags.seed, device)
     else:
         who, trainer = agent.name, agent.trainer(device, settings)
     document = {"recipe": name, "agent": "untrained" if agent is None else "shipped"}

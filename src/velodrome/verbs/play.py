@@ -67,7 +67,7 @@ def play(arguments: Sequence[str]) -> Answer:
 
 def table_of(run: str | None, flags: Play) -> Table:
     """Who sits there, and who gives hints: the agent of the run that was named, or of the run that is played against;
-    else the bot that is the strongest."""
+    else whoever is the strongest."""
     game = Hearts(1, 0)
     default = strongest(game)
     own = default if run is None else opponent(run, game, DEVICE, "play hearts")

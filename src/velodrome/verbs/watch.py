@@ -10,17 +10,17 @@ from typing import Any
 
 from velodrome.learn.trainer import Trainer
 from velodrome.mistake import Mistake, callers_mistake
-from velodrome.recipes.recipe import RECIPES, find
-from velodrome.recipes.restore import build, restore
-from velodrome.recipes.shipped import Shipped, shipped
+from velodrome.recipes.recipe import find
+from velodrome.recipes.restore import build
+from velodrome.recipes.shipped import Shipped
 from velodrome.runs.files import writing_to
 from velodrome.runs.run import Run
 from velodrome.show.minds import filmed
 from velodrome.show.watch import write_page
 from velodrome.show.words import several, size
 from velodrome.verbs.answer import Answer
-from velodrome.verbs.flags import Folder, Name, parse, parse_with_settings, refuse_below, subject
-from velodrome.verbs.players import NOBODY, Opponent, opponent
+from velodrome.verbs.flags import Folder, Name, parse, refuse_below, subject
+from velodrome.verbs.players import NOBODY, Opponent, agent_of, last_saved, opponent, refuse_untrained
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,11 @@ def watch(arguments: Sequence[str]) -> Answer:
     if name and Run(Path(name)).exists:
         flags = parse("watch RUN", Watch, rest)
         _refuse_bad_flags(flags)
-        if flags.untrained:
-            raise Mistake(f"--untrained: {name} is a run; name a recipe with it")
+        refuse_untrained(name, flags.untrained)
         return _watched(_agent_of_run(Path(name), flags), flags)
     if not name:
         parse("watch RECIPE|RUN", Watch, rest)
-    if Path(name).is_dir() and name not in RECIPES:
-        raise Mistake(f"{name} is no run: it has no config.json that can be read")
-    with callers_mistake():
-        recipe = find(name)
-    flags, settings = parse_with_settings(f"watch {name}", Watch, rest, recipe.settings())
-    agent = None if flags.untrained else shipped(name)
-    if agent is not None:
-        flags, settings = parse_with_settings(f"watch {name}", Watch, rest, agent.settings)
+    flags, settings, agent = agent_of("watch", name, Watch, rest, lambda flags: not flags.untrained)
     _refuse_bad_flags(flags)
     return _watched(_agent_of_recipe(name, settings, flags, agent), flags)
 
@@ -91,9 +83,7 @@ def _refuse_bad_flags(flags: Watch) -> None:
 
 
 def _agent_of_run(folder: Path, flags: Watch) -> Agent:
-    restored = restore(folder, flags.device)
-    for line in restored.checkpoint.damaged:
-        print(f"velodrome: {line}; this is {restored.checkpoint.folder.name}", file=sys.stderr)
+    restored = last_saved(folder, flags.device)
     iterations = several(restored.checkpoint.state["totals"]["iteration"], "iterations")
     says = f"The agent of the run {folder.name}, after {iterations} of {restored.config.recipe}."
     device = flags.device or restored.config.device
