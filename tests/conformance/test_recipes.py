@@ -78,7 +78,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"data": RECORDED, "pretraining": 2, "lanes": 1, "tokens": "state_action", "mixing": True, "taught": True},
         {"data": RECORDED, "pretraining": 1, "context": 2, "mixing": True},
     ],
-    "tag-maddpg": [{"maddpg": Maddpg(batch=64, memory=250, warm_up=1, shared=True)}],
+    "tag-maddpg": [{"maddpg": Maddpg(batch=64, memory=250, warm_up=1)}],
 }
 """Settings beside the defaults that change how a recipe works or what its state holds."""
 

@@ -69,6 +69,8 @@ class ArenaPlayer(nn.Module):
     wants = ("player", "objects", "mask", "context")
     stands = {"mode": "due.strategy", "confidence": "due.strategy", "choice": "due.tactics"}
     """What is said now and then, and by which of the outputs one sees when."""
+    judges = {"confidence": ("mode", "mode")}
+    """What says how sure it is: of which output, and which of the game's private views knows."""
 
     def __init__(self, settings: Levels = Levels()):
         super().__init__()

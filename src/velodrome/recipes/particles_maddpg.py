@@ -40,6 +40,7 @@ class TagSettings(Shared):
     predators: int = 3
     prey: int = 1
     obstacles: int = 2
+    maddpg: Maddpg = Maddpg(rate=3e-3, shared=True)
 
 
 @recipe(

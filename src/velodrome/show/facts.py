@@ -1,4 +1,5 @@
-"""What a report tells of a run and no file does yet: its nets' cards, and where they look. Found once, and kept."""
+"""What a report tells of a run and no file does yet: its nets' cards, where they look, and how far they can be trusted.
+Found once, and kept."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ from velodrome.runs.files import plain, write_durably
 from velodrome.runs.run import Run
 from velodrome.show.cards import cards_of
 from velodrome.show.looks import looks_of
+from velodrome.show.trust import trust_of
 
 
 def keep_facts(folder: Path) -> None:
-    """Write cards.json and looks.json into the folder of a run that has a checkpoint. What cannot be restored here gets
-    none."""
+    """Write cards.json, looks.json and trust.json into the folder of a run that has a checkpoint. What cannot be
+    restored here gets none."""
     if (folder / "cards.json").is_file() or not Run(folder).checkpoints.found():
         return
     try:
@@ -28,6 +30,8 @@ def keep_facts(folder: Path) -> None:
     cards = cards_of(trainer, device)
     if looks:
         _write(folder / "looks.json", {"nets": looks})
+    if trust := trust_of(trainer, device):
+        _write(folder / "trust.json", {"trust": [one.to_json() for one in trust]})
     _write(
         folder / "cards.json", {"models": [one.to_json() for one in cards], "batch": cards[0].batch if cards else None}
     )

@@ -67,6 +67,8 @@ class Story:
     cards: list[Record]
     looks: dict[str, list[Record]]
     """Where each net looks, in a few positions."""
+    trust: list[Record]
+    """How often nets are right that say how sure they are."""
     profile: Record
 
     @property
@@ -124,6 +126,7 @@ def read(folder: Path) -> Story:
         verdicts=run.lines("verdicts.jsonl"),
         cards=_document(folder / "cards.json").get("models", []),
         looks=_document(folder / "looks.json").get("nets", {}),
+        trust=_document(folder / "trust.json").get("trust", []),
         profile=_document(folder / "profile.json"),
     )
 
