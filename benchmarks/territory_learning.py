@@ -23,7 +23,10 @@ from velodrome.recipes.restore import restore
 
 SEEDS, GAMES = 3, 500
 RUNS = Path("runs/territory")
-SECONDS, EVERY_S = 2400, 240
+SKILL = {"equal": (SEEDS, 2400), "handicapped": (1, 600)}
+"""Opponents, and seeds and seconds of learning against them."""
+EVERY_S, ON_THE_WAY = 600, 200
+"""Seconds between two points of the curve, and games of each but the last."""
 WANTED, WANTED_ABOVE_GREEDY = 0.5, 0.15
 ARMS = {
     "cross": ("territory",),
@@ -43,39 +46,42 @@ def trained(run: Path, seed: int, seconds: int, *command: str) -> dict[str, Any]
     return velodrome("train", *command, "--run", str(run), "--resume", "--seed", str(seed), "--seconds", str(seconds))
 
 
-def skill(seed: int, opponents: str) -> dict[str, Any]:
+def skill(seed: int, opponents: str, lasts: int) -> dict[str, Any]:
     """One seed, alone on the machine, with its curve."""
     run, others, curve = RUNS / f"skill-{opponents}-{seed}", Disturbance(), []
-    for seconds in range(EVERY_S, SECONDS + 1, EVERY_S):
+    for seconds in range(EVERY_S, lasts + 1, EVERY_S):
         found = trained(run, seed, seconds, "territory", "--opponents", opponents)
-        score = velodrome("evaluate", str(run), "--episodes", str(GAMES), "--seed", "1000")
-        curve.append({"seconds": found["seconds"], "game_steps": found["game_steps"], "wins": score["score"]})
+        if seconds < lasts:
+            trainer = restore(run).trainer
+            wins = evaluate(trainer, trainer.game, episodes=ON_THE_WAY, seed=1000, greedy=True, threads=2).score
+            curve.append({"seconds": found["seconds"], "game_steps": found["game_steps"], "wins": wins})
+    score = velodrome("evaluate", str(run), "--episodes", str(GAMES), "--seed", "1000")
+    last = {"seconds": found["seconds"], "game_steps": found["game_steps"], "wins": score["score"]}
     return {
-        "opponents": opponents, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"],
-        "wins": score["score"], "stderr": score["stderr"], "curve": curve, "others_took": others.share(),
-        "bots": {bot: one["score"] for bot, one in score["baselines"].items()},
+        "opponents": opponents, "seed": seed, **last, "stderr": score["stderr"], "curve": [*curve, last],
+        "others_took": others.share(), "bots": {bot: one["score"] for bot, one in score["baselines"].items()},
     }  # fmt: skip
 
 
 def all_skill() -> None:
     """Three seeds against equal opponents, one against handicapped ones."""
     lines = Lines("territory_learning")
-    for opponents, seeds in (("equal", SEEDS), ("handicapped", 1)):
+    for opponents, (seeds, seconds) in SKILL.items():
         for seed in range(seeds):
             if not lines.has(opponents=opponents, seed=seed):
-                lines.add(skill(seed, opponents))
-    together = []
-    for opponents in ("equal", "handicapped"):
+                lines.add(skill(seed, opponents, seconds))
+    together, curves = [], []
+    for opponents, (seeds, seconds) in SKILL.items():
         own = [row for row in lines.rows if row["opponents"] == opponents]
-        found = mean([row["wins"] for row in own])
+        wins = [row["wins"] for row in own]
         wanted = max(WANTED, own[0]["bots"]["greedy"] + WANTED_ABOVE_GREEDY)
-        together.append(
-            {
-                "opponents": opponents, "wins": found.mean, "interval": list(found.interval), "wanted": wanted,
-                **own[0]["bots"], "seconds": SECONDS, "seeds": found.n,
-            }
-        )  # fmt: skip
-    keep("territory_learning", lines.rows, together=together)
+        interval = list(mean(wins).interval) if seeds > 1 else None
+        line = {"opponents": opponents, "wins": sum(wins) / seeds, "interval": interval, "wanted": wanted}
+        together.append(line | own[0]["bots"] | {"seconds": seconds, "seeds": seeds})
+        for points in zip(*(row["curve"] for row in own), strict=True):
+            those = {f"seed {row['seed']}": point["wins"] for row, point in zip(own, points, strict=True)}
+            curves.append({"opponents": opponents, "seconds": round(points[0]["seconds"]), **those})
+    keep("territory_learning", lines.rows, together=together, curves=curves)
     lines.close()
 
 
