@@ -65,6 +65,7 @@ UNSEEN, SEQUENCES = 32, 10
 RUNS = Path("runs/arena-upgrades")
 FOR_EVER = 10**9
 AS_REVIEWED = {
+    "execution.gated": False, "execution.bearing": False,
     "strategy.layers": 2, "lessons.smoothing": 0.0, "offline.average": 0.0, "offline.rate_halves": 0,
 }  # fmt: skip
 """How the bot was before its review, at the recipe's size: what else the recipe does is the same in all arms."""
@@ -110,6 +111,8 @@ SINGLE = {
     "Mamba: three blocks": Upgrade({"execution.blocks": 3}, "fast targets 5 to 10 % better"),
     "executor: LSTM": Upgrade({"execution.remembers": "lstm"}, "slower than Mamba, and worse"),
     "no residual": Upgrade({"execution.residual": False}, "worse"),
+    "residual with a gate": Upgrade({"execution.gated": True}),
+    "told the target's bearing": Upgrade({"execution.bearing": True}),
     "ReLU": Upgrade(everywhere(activation="relu"), "fastest, good"),
     "SiLU": Upgrade(everywhere(activation="silu"), "as fast as GELU, very good"),
     "Mish": Upgrade(everywhere(activation="mish"), "slow, very good"),

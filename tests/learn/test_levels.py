@@ -236,7 +236,7 @@ def test_nobody_sees_what_the_teacher_knows() -> None:
 
 def test_lessons_are_learnt() -> None:
     trainer = apprentice(minibatches=8)
-    told = [trainer.iterate(Clock()).metrics for _ in range(30)]
+    told = [trainer.iterate(Clock()).metrics for _ in range(40)]
     for name in ("mode", "choice", "pointer", "keys"):
         first, last = (sum(each[f"{name}_loss"] for each in part) for part in (told[:3], told[-3:]))
         assert last < 0.9 * first, name
@@ -303,7 +303,7 @@ def test_what_lessons_cost() -> None:
         Lesson("choice", "target", "weights"),
         Lesson("pointer", "pointer", "point", 3.0, when="keys"),
         Lesson("pointer", "pointer", "course", 2.0),
-        Lesson("keys", "keys", "bits", positive=4.0),
+        Lesson("keys", "keys", "bits", positive=(4.0, 2.0)),
     )
     trainer = Apprentice(arena(2), player(), lessons, Teaching(rows=2, memory=8), teacher="teacher")
     known = torch.tensor([[True, True, False]])
@@ -319,7 +319,7 @@ def test_what_lessons_cost() -> None:
         "mode": torch.tensor([[1, 0, 0]]),
         "target": torch.tensor([[1, 2, 0]]),  # the second is beyond what can be chosen
         "pointer": torch.tensor([[[0.5, 0.7], [0.1, 0.1], [0.1, 0.1]]]),
-        "keys": torch.tensor([[[1, 0], [0, 0], [1, 1]]]),
+        "keys": torch.tensor([[[1, 0], [0, 1], [1, 1]]]),
     }
     total, told = trainer.losses(outputs, labels, known)
     rest = torch.tensor(-2.0).exp().log1p().item()
@@ -328,10 +328,19 @@ def test_what_lessons_cost() -> None:
     assert told["sure_loss"] == pytest.approx(torch.tensor(1.0).exp().log1p().item(), rel=1e-5)
     assert told["choice_loss"] == pytest.approx(-torch.tensor(0.75).log().item(), rel=1e-5)
     assert told["pointer_loss"] == pytest.approx(0.5 * 0.2**2, rel=1e-5)
-    assert told["keys_loss"] == pytest.approx((4 + 3) / 4 * torch.tensor(2.0).log().item(), rel=1e-5)
+    assert told["keys_loss"] == pytest.approx((4 + 1 + 1 + 2) / 4 * torch.tensor(2.0).log().item(), rel=1e-5)
     assert told["course_loss"] == pytest.approx((1 + 2) / 2)  # in no direction, then in the opposite one
     weights = {"mode": 2.0, "sure": 1.0, "choice": 1.0, "pointer": 3.0, "course": 2.0, "keys": 1.0}
     assert float(total) == pytest.approx(sum(weight * told[f"{name}_loss"] for name, weight in weights.items()))
+
+
+def test_far_off_an_error_counts_in_proportion() -> None:
+    trainer = Apprentice(arena(2), player(), [], Teaching(rows=2, memory=8), teacher="teacher")
+    given, wanted = torch.zeros(1, 2), torch.tensor([[0.53, 0.9]])
+    lesson = Lesson("pointer", "pointer", "point", near=0.1)
+    assert float(trainer._loss(lesson, given, wanted, given)) == pytest.approx((0.03**2 + 0.1 * (0.8 - 0.1)) / 2)
+    squared = replace(lesson, near=0.0)
+    assert float(trainer._loss(squared, given, wanted, given)) == pytest.approx((0.03**2 + 0.4**2) / 2)
 
 
 # -- learning online --------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from velodrome.nets.arena import (
     Strategy,
     Tactician,
     Tactics,
+    bearing,
     sample_of,
 )  # fmt: skip
 from velodrome.nets.experts import Experts
@@ -296,6 +297,7 @@ EXECUTIONS = [
     Execution(blocks=3, keys=5),
     Execution(lstm_layers=1, remembers="lstm", residual=False),
     Execution(style=Style(activation="relu", norm="batch")),
+    Execution(gated=True, bearing=True),
 ]
 
 
@@ -326,9 +328,9 @@ def test_later_frames_change_nothing_and_earlier_ones_count(execution: Execution
         assert (after[name][:, 8:] - output[:, 8:]).abs().amax((0, 2)).min() > 1e-8
 
 
-@pytest.mark.parametrize("remembers", ["mamba", "lstm"])
-def test_where_it_says_nothing_the_pointer_is_at_the_target(remembers: Any) -> None:
-    net, views = Executor(Execution(remembers=remembers)).eval(), frames()
+@pytest.mark.parametrize("execution", [Execution(), Execution(remembers="lstm"), Execution(gated=True)])
+def test_where_it_says_nothing_the_pointer_is_at_the_target(execution: Execution) -> None:
+    net, views = Executor(execution).eval(), frames()
     views["target"][0, 0, :2] = torch.tensor([0.3, 0.7])
     views["target"][0, 1, :2] = torch.tensor([0.0, 1.2])
     last = net.output[-1]
@@ -340,6 +342,27 @@ def test_where_it_says_nothing_the_pointer_is_at_the_target(remembers: Any) -> N
     torch.testing.assert_close(pointer[0, 1], torch.tensor([0.01, 0.99]))
     net.residual = False
     assert (net(views)["pointer"].sigmoid() == 0.5).all()
+
+
+def test_a_gate_lets_go_of_the_target() -> None:
+    net, views = Executor(Execution(gated=True)).eval(), frames()
+    last: Any = net.output[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    with torch.no_grad():
+        last.bias[-1] = -100.0
+    outputs = net(views)
+    assert (outputs["pointer"] == 0).all()
+    assert outputs["keys"].shape[-1] == 2
+
+
+def test_a_bearing_is_a_direction_and_how_far() -> None:
+    places = torch.tensor([[0.5, 0.0], [0.5 + 0.3 * 9 / 16, 0.9], [0.5, 0.5]])
+    found = bearing(places)
+    assert found[:, 2].tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert found[0, :2].tolist() == pytest.approx([0.0, -0.5 / 0.51])
+    assert found[1, :2].tolist() == pytest.approx([0.3 / 0.51, 0.4 / 0.51])
+    assert found[2, :2].tolist() == [0.0, 0.0]
 
 
 # -- all three --------------------------------------------------------------------------------------------------------

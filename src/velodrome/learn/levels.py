@@ -48,8 +48,11 @@ class Lesson:
     of: str = ""
     smoothing: float = 0.0
     """Of a choice: the part of the chance that is spread over all."""
-    positive: float = 1.0
-    """Of bits: how much more those count that are set."""
+    positive: tuple[float, ...] = (1.0,)
+    """Of bits: how much more each counts where it is set."""
+    near: float = 0.0
+    """Of a point: an error that is greater counts no longer by its square, or what nobody can foretell would drown all
+    else (Huber 1964); 0: all do."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class Apprentice(Pupil):
         if lesson.kind == "point":
             box = self.boxes[lesson.label]
             centre = box.low + 0.5 * (box.high - box.low) * (1 + given.tanh())
-            return F.mse_loss(centre, wanted)
+            return 2 * F.huber_loss(centre, wanted, delta=lesson.near) if lesson.near else F.mse_loss(centre, wanted)
         if lesson.kind == "course":
             box = self.boxes[lesson.label]
             away = wanted - 0.5 * (box.low + box.high)
@@ -196,8 +199,9 @@ class Apprentice(Pupil):
             off = 1 - F.cosine_similarity(given.tanh(), away, dim=-1, eps=1e-3)
             return torch.where(far.squeeze(-1), off, 0.0).mean()
         if lesson.kind == "bits":
-            positive = given.new_tensor(lesson.positive)
-            return F.binary_cross_entropy_with_logits(given, wanted.float(), pos_weight=positive)
+            return F.binary_cross_entropy_with_logits(
+                given, wanted.float(), pos_weight=given.new_tensor(lesson.positive)
+            )
         return F.binary_cross_entropy_with_logits(given, (judged.argmax(-1) == wanted).float())
 
     def state(self) -> dict[str, Any]:

@@ -38,6 +38,10 @@ APPROACH, ABOUT, PLACE = 4, 32, 2
 """Numbers that say how to approach a target, what it is, and where it is on the screen."""
 CENTRE = 0.5
 """Where no target is."""
+ASPECT = 16 / 9
+"""Of the screen."""
+BEARING = 3
+"""Numbers that say in which direction a target lies, and how far."""
 EDGE = 0.01
 """The pointer is not drawn nearer to the screen's edge than that."""
 
@@ -103,6 +107,11 @@ class Execution:
     """The click and the ability."""
     residual: bool = True
     """Whether the pointer is at the target where the net says nothing."""
+    gated: bool = False
+    """Whether it says itself how much the target draws the pointer: who circles one points elsewhere."""
+    bearing: bool = False
+    """Whether it is told in which direction the target lies and how far, and not only where: who circles a target goes
+    by that."""
     style: Style = Style()
 
 
@@ -263,6 +272,13 @@ class Scores(nn.Module):
         return (logs.exp().unsqueeze(1) @ self.value(x)).squeeze(1), logs
 
 
+def bearing(place: Tensor) -> Tensor:
+    """In which direction from the ship a place on the screen lies, and how far, in heights of the screen."""
+    away = (place - CENTRE) * place.new_tensor([ASPECT, 1.0])
+    far = away.norm(dim=-1, keepdim=True)
+    return torch.cat([away / (far + EDGE), far], -1)
+
+
 class Lstm(nn.Module):
     """An LSTM that is told what it remembers."""
 
@@ -295,14 +311,15 @@ class Executor(nn.Module):
     def __init__(self, settings: Execution = Execution()):
         super().__init__()
         style, width = settings.style, settings.width
-        self.residual = settings.residual
-        self.input = style.entry(STATE + GOAL + PLACE + ABOUT, width, drops=False)
+        self.residual, self.gated, self.bearing = settings.residual, settings.gated, settings.bearing
+        inputs = STATE + GOAL + PLACE + ABOUT + (BEARING if settings.bearing else 0)
+        self.input = style.entry(inputs, width, drops=False)
         self.memory: Stack | Lstm
         if settings.remembers == "mamba":
             self.memory = Stack(width, settings.blocks, settings.states)
         else:
             self.memory = Lstm(width, settings.lstm_layers, style.dropout)
-        self.output = style.head(width, width // 2, PLACE + settings.keys, drops=True)
+        self.output = style.head(width, width // 2, PLACE + settings.keys + settings.gated, drops=True)
 
     def start(self, rows: int) -> Memory:
         """What so many rows remember before their first frame."""
@@ -319,14 +336,19 @@ class Executor(nn.Module):
 
     def recall(self, views: Views, memory: Memory) -> tuple[Tensor, Memory]:
         """What comes of what it sees and remembers, `[rows, frames, width]`, and what it then remembers."""
-        return self.memory(self.input(torch.cat([views["state"], views["goal"], views["target"]], -1)), memory)  # type: ignore[no-any-return]
+        seen = [views["state"], views["goal"], views["target"]]
+        if self.bearing:
+            seen.append(bearing(views["target"][..., :PLACE]))
+        return self.memory(self.input(torch.cat(seen, -1)), memory)  # type: ignore[no-any-return]
 
     def move(self, x: Tensor, target: Tensor) -> Outputs:
         """What it does about it."""
-        pointer, keys = self.output(x).tensor_split([PLACE], -1)
-        if self.residual:
-            pointer = pointer + target[..., :PLACE].logit(EDGE)
-        return {"pointer": pointer, "keys": keys}
+        given = self.output(x)
+        pointer, keys = given[..., :PLACE], given[..., PLACE:]
+        drawn = target[..., :PLACE].logit(EDGE) if self.residual else 0.0
+        if self.gated:
+            drawn, keys = drawn * 2 * keys[..., -1:].sigmoid(), keys[..., :-1]
+        return {"pointer": pointer + drawn, "keys": keys}
 
     def step(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """One frame, `[rows, ...]`."""

@@ -30,6 +30,9 @@ class Lessons:
     mode: float = 0.3
     target: float = 1.0
     pointer: float = 100.0
+    near: float = 0.05
+    """How far off the pointer may be, as a part of the screen, before more counts no longer by its square: where the
+    teacher goes to explore, nobody can see."""
     course: float = 2.0
     """Of the direction in which the pointer lies from the ship: near it, a small error is another course."""
     keys: float = 1.0
@@ -37,7 +40,9 @@ class Lessons:
     smoothing: float = 0.1
     """The part of the mode's chance that is spread over all modes."""
     positive: float = 5.0
-    """How much more keys count that are pressed, as published: who waits for a likely click waits for ever."""
+    """How much more a click counts than none, as published: who waits for a likely click waits for ever."""
+    ability: float = 50.0
+    """The same of the ability, which does no harm where it is not ready; whether it is, cannot be seen."""
 
     def told(self) -> tuple[Lesson, ...]:
         """The lessons."""
@@ -45,9 +50,9 @@ class Lessons:
             Lesson("mode", "mode", "choice", self.mode, due="due.strategy", smoothing=self.smoothing),
             Lesson("confidence", "mode", "right", self.confidence, due="due.strategy", of="mode"),
             Lesson("choice", "target", "weights", self.target, due="due.tactics"),
-            Lesson("pointer", "pointer", "point", self.pointer),
+            Lesson("pointer", "pointer", "point", self.pointer, near=self.near),
             Lesson("pointer", "pointer", "course", self.course),
-            Lesson("keys", "keys", "bits", self.keys, positive=self.positive),
+            Lesson("keys", "keys", "bits", self.keys, positive=(self.positive, self.ability)),
         )
 
 
@@ -68,7 +73,7 @@ class Settings:
     """Published: 60 samples, width 256, four layers, dropout."""
     tactics: Tactics = Tactics(width=32, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
     """Published: width 128, two layers, dropout."""
-    execution: Execution = Execution(width=128, states=16, style=STEADY)
+    execution: Execution = Execution(width=128, states=16, gated=True, bearing=True, style=STEADY)
     """Published: width 256, 64 states, dropout."""
     lessons: Lessons = Lessons()
     pretraining: int = 100
