@@ -26,7 +26,7 @@ from velodrome.recipes.restore import build, restore
 
 SEEDS, GAMES, FIRST = 3, 500, 1000
 """Of an evaluation, and the seed of its games."""
-SECONDS, EVERY_S = 1800, 300
+SECONDS, EVERY_S = 1200, 300
 RUNS = Path("runs/arena")
 FOR_EVER = 10**9
 STAGES = ("from the teacher's play", "corrected by it", "from its own")

@@ -297,7 +297,7 @@ EXECUTIONS = [
     Execution(blocks=3, keys=5),
     Execution(lstm_layers=1, remembers="lstm", residual=False),
     Execution(style=Style(activation="relu", norm="batch")),
-    Execution(gated=True, bearing=True),
+    Execution(gated=True, along=True, bearing=True),
 ]
 
 
@@ -354,6 +354,17 @@ def test_a_gate_lets_go_of_the_target() -> None:
     outputs = net(views)
     assert (outputs["pointer"] == 0).all()
     assert outputs["keys"].shape[-1] == 2
+
+
+def test_a_target_off_the_screen_draws_along_the_way_there() -> None:
+    net, views = Executor(Execution(along=True)).eval(), frames()
+    views["target"][0, :3, :2] = torch.tensor([[0.3, 0.7], [2.5, 0.9], [0.5, -3.0]])
+    last: Any = net.output[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    pointer = net(views)["pointer"].sigmoid()
+    wanted = torch.tensor([[0.3, 0.7], [0.99, 0.5 + 0.4 * 0.49 / 2], [0.5, 0.01]])
+    torch.testing.assert_close(pointer[0, :3], wanted)
 
 
 def test_a_bearing_is_a_direction_and_how_far() -> None:

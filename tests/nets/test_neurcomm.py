@@ -118,6 +118,26 @@ def test_the_stack_and_the_loop_act_alike(method: Method, neighbours: Neighbours
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_what_is_laid_out_once_is_the_same_and_does_not_outlast_its_weights(
+    method: Method, neighbours: Neighbours
+) -> None:
+    net, noted = made(method, neighbours), Noted()
+    played = segment(len(neighbours), net)
+
+    def acted() -> Tensor:
+        outputs, _, _ = net.act({"seen": played.views["seen"][0]}, played.memory, Noted(), torch.Generator())
+        return outputs["heed"]
+
+    before = acted()
+    with net.settled(noted):
+        assert torch.equal(acted(), before)
+    assert noted.entered == ["own" if method == "consenet" else "communicate"]
+    with torch.no_grad():
+        net.reading.sight.weight += 1
+    assert not torch.equal(acted(), before)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_learning_sees_what_play_did(method: Method, neighbours: Neighbours) -> None:
     """Row by row in play, all at once in learning: one and the same."""
     net = made(method, neighbours)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -88,22 +88,23 @@ class Table:
         """Play a segment into `played`."""
         game, played, spans, scores = self.game, self.played, Spans(clock, "collect", "infer"), []
         rows, steps = len(played.reward), 0
-        for row in range(rows):
-            with clock("collect.reset"):
-                begins = self._begin()
-            with clock("collect.encode"):
-                views, looks = self._look(row, begins)
-            outputs, memory, kept = self.net.act(views, self.memory, spans, self.generator)
-            with clock("collect.infer"):
-                action = self._sample(outputs, views)
-            with clock("collect.step"):
-                game.step({name: part.cpu().numpy() for name, part in action.items()})
-                self.left -= 1
-            with clock("collect.encode"):
-                self.memory, self.over = memory, looks
-                self._keep(row, kept, action)
-                scores.append(game.outcome[(game.ended | game.cut) & ~looks].mean(1))
-                steps += int((~looks).sum())
+        with getattr(self.net, "settled", nullcontext)(spans):
+            for row in range(rows):
+                with clock("collect.reset"):
+                    begins = self._begin()
+                with clock("collect.encode"):
+                    views, looks = self._look(row, begins)
+                outputs, memory, kept = self.net.act(views, self.memory, spans, self.generator)
+                with clock("collect.infer"):
+                    action = self._sample(outputs, views)
+                with clock("collect.step"):
+                    game.step({name: part.cpu().numpy() for name, part in action.items()})
+                    self.left -= 1
+                with clock("collect.encode"):
+                    self.memory, self.over = memory, looks
+                    self._keep(row, kept, action)
+                    scores.append(game.outcome[(game.ended | game.cut) & ~looks].mean(1))
+                    steps += int((~looks).sum())
         with clock("collect.reset"):
             begins = self._begin()
         with clock("collect.encode"):

@@ -109,6 +109,9 @@ class Execution:
     """Whether the pointer is at the target where the net says nothing."""
     gated: bool = False
     """Whether it says itself how much the target draws the pointer: who circles one points elsewhere."""
+    along: bool = False
+    """Whether a target that is off the screen draws the pointer to where the way there leaves the screen; else, as
+    published, on either axis as far as that goes."""
     bearing: bool = False
     """Whether it is told in which direction the target lies and how far, and not only where: who circles a target goes
     by that."""
@@ -272,6 +275,13 @@ class Scores(nn.Module):
         return (logs.exp().unsqueeze(1) @ self.value(x)).squeeze(1), logs
 
 
+def on_screen(place: Tensor) -> Tensor:
+    """A place, or where the way there leaves the screen."""
+    away = place - CENTRE
+    part = (CENTRE - EDGE) / away.abs().amax(-1, keepdim=True).clamp(min=CENTRE - EDGE)
+    return CENTRE + part * away
+
+
 def bearing(place: Tensor) -> Tensor:
     """In which direction from the ship a place on the screen lies, and how far, in heights of the screen."""
     away = (place - CENTRE) * place.new_tensor([ASPECT, 1.0])
@@ -311,7 +321,8 @@ class Executor(nn.Module):
     def __init__(self, settings: Execution = Execution()):
         super().__init__()
         style, width = settings.style, settings.width
-        self.residual, self.gated, self.bearing = settings.residual, settings.gated, settings.bearing
+        self.residual, self.gated = settings.residual, settings.gated
+        self.along, self.bearing = settings.along, settings.bearing
         inputs = STATE + GOAL + PLACE + ABOUT + (BEARING if settings.bearing else 0)
         self.input = style.entry(inputs, width, drops=False)
         self.memory: Stack | Lstm
@@ -345,7 +356,8 @@ class Executor(nn.Module):
         """What it does about it."""
         given = self.output(x)
         pointer, keys = given[..., :PLACE], given[..., PLACE:]
-        drawn = target[..., :PLACE].logit(EDGE) if self.residual else 0.0
+        place = on_screen(target[..., :PLACE]) if self.along else target[..., :PLACE]
+        drawn = place.logit(EDGE) if self.residual else 0.0
         if self.gated:
             drawn, keys = drawn * 2 * keys[..., -1:].sigmoid(), keys[..., :-1]
         return {"pointer": pointer + drawn, "keys": keys}

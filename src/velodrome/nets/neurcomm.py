@@ -8,8 +8,8 @@ row. `neurcomm_plain` is the same as anyone would write it down.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -63,6 +63,9 @@ class Listening(nn.Module):
     """A linear layer for each agent, of what each of its sources shows. Agents with fewer sources have fewer weights:
     `weight [all sources of all agents * inputs, outputs]`, laid out in a stack with zeros for the products."""
 
+    kept: Tensor | None = None
+    """The stack, while nothing learns."""
+
     def __init__(
         self,
         sources: Neighbours,
@@ -91,6 +94,8 @@ class Listening(nn.Module):
 
     def stack(self) -> Tensor:
         """The weights `[agents, most sources * inputs, outputs]`."""
+        if self.kept is not None:
+            return self.kept
         agents, inputs, outputs = self.shape
         whole = self.weight.new_zeros(agents * inputs, outputs)
         return whole.index_copy(0, self.get_buffer("rows"), self.weight).view(agents, inputs, outputs)
@@ -374,6 +379,20 @@ class NeighbourNet(nn.Module):
             policy = {"policy": logits.softmax(-1)} if self.reading.policies else {}
             kept = policy if arrives is None else policy | {"arrives": arrives}
         return {self.choice: logits}, after | policy, kept
+
+    @contextmanager
+    def settled(self, spans: Timing) -> Iterator[None]:
+        """While this lasts nothing learns: the weights are laid out once."""
+        listening = [part for part in self.reading.modules() if isinstance(part, Listening)]
+        reading, _ = self._spans(spans)
+        with reading(), torch.no_grad():
+            for part in listening:
+                part.kept = part.stack()
+        try:
+            yield
+        finally:
+            for part in listening:
+                part.kept = None
 
     def unroll(self, played: Played, spans: Timing) -> Outputs:
         """All rows, and `value [rows, games, agents]`: in last looks, in the mean over what neighbours may choose."""

@@ -92,7 +92,8 @@ class Played:
 
 
 class TeamNet(Protocol):
-    """The nets of all agents, as one module."""
+    """The nets of all agents, as one module. One that makes something of its weights before it uses them has a context
+    manager `settled(spans)`, in which nothing learns and that is made once."""
 
     @property
     def wants(self) -> tuple[str, ...]:
