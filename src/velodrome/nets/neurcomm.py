@@ -119,8 +119,9 @@ class Listening(nn.Module):
 class Reading(nn.Module):
     """What the agents' LSTMs read. This is IA2C's: own sight and that of the neighbours."""
 
-    heard_at: int | None = None
-    """The input at which the LSTM takes what is heard, where something is: beside what is known, or added to it."""
+    heard_at = 0
+    """The input from which on the LSTM takes what is heard, if something is: where what is known begins, with which it
+    is added up, or behind that."""
     policies = False
     """Whether it reads the policies of the row before."""
     spans: tuple[str, str] = "communicate", "own"
@@ -140,7 +141,7 @@ class Reading(nn.Module):
     def known(self, seen: Tensor, policies: Tensor | None, arrives: Tensor | None) -> Tensor:
         """What is known of all rows at once: `[agents, rows, n]` of what agents see, `[rows, agents, n]`, and of their
         policies in the rows before, as far as that `arrives [rows, to, from]`."""
-        return F.relu(self.sight(seen, arrives))
+        return self.sight(seen, arrives).relu_()  # type: ignore[no-any-return]
 
     def hear(self) -> Hear | None:
         """What makes what is heard of all hidden states, both `[agents, rows, width]`, and of what arrives, for the
@@ -174,7 +175,7 @@ class Fingerprints(Reading):
     def known(self, seen: Tensor, policies: Tensor | None, arrives: Tensor | None) -> Tensor:
         """Sights and policies."""
         assert policies is not None
-        return torch.cat([F.relu(self.sight(seen, arrives)), F.relu(self.prints(policies, arrives))], -1)
+        return torch.cat([self.sight(seen, arrives), self.prints(policies, arrives)], -1).relu_()
 
 
 class Messages(Fingerprints):
@@ -197,7 +198,7 @@ class Messages(Fingerprints):
         messages, weight = self.messages, self.messages.stack()
 
         def heard(hidden: Tensor, arrives: Tensor | None) -> Tensor:
-            return F.relu(torch.baddbmm(messages.bias, messages.gather(hidden.transpose(0, 1), arrives), weight))
+            return torch.baddbmm(messages.bias, messages.gather(hidden.transpose(0, 1), arrives), weight).relu_()
 
         return heard
 
@@ -205,7 +206,6 @@ class Messages(Fingerprints):
 class Means(Reading):
     """CommNet's: sights, and added to them the mean of the neighbours' hidden states."""
 
-    heard_at = 0
     spans = "communicate", "comprehend"
 
     def __init__(self, neighbours: Neighbours, seen: int, choices: int, width: int, channel: Channel):
@@ -236,7 +236,6 @@ class Sayings(Reading):
     """DIAL's: sights, and added to them what the neighbours make of their hidden states, and the agent's own likeliest
     choice in the row before."""
 
-    heard_at = 0
     policies = True
     spans = "communicate", "comprehend"
 
@@ -258,7 +257,7 @@ class Sayings(Reading):
 
         def heard(hidden: Tensor, arrives: Tensor | None) -> Tensor:
             said = listening.gather(F.relu(self.speaking(hidden)).transpose(0, 1), arrives)
-            return F.relu(torch.baddbmm(listening.bias, said, weight))
+            return torch.baddbmm(listening.bias, said, weight).relu_()
 
         return heard
 
@@ -290,10 +289,15 @@ class Cells(nn.Module):
         """What the known inputs `[agents, rows, n]`, which are the first, add to the gates."""
         return torch.baddbmm(self.bias, known, self.weight[:, : known.shape[-1]])
 
-    def forward(self, ahead: Tensor, others: Tensor, at: int, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """The next hidden state and cell, all `[agents, rows, width]`; `others` are inputs from number `at` on, the
-        hidden state behind them."""
-        gates = torch.baddbmm(ahead, others, self.weight[:, at:])
+    def forward(
+        self, ahead: Tensor, heard: Tensor | None, hidden: Tensor, cell: Tensor, at: int
+    ) -> tuple[Tensor, Tensor]:
+        """The next hidden state and cell, all `[agents, rows, width]`; what is `heard`, if anything, are the inputs
+        from number `at` on, the last ones."""
+        before_hidden = self.weight.shape[1] - self.width
+        gates = torch.baddbmm(ahead, hidden, self.weight[:, before_hidden:])
+        if heard is not None:
+            gates = torch.baddbmm(gates, heard, self.weight[:, at:before_hidden])
         let_in, keep, show = gates[..., : 3 * self.width].sigmoid().chunk(3, -1)
         cell = keep * cell + let_in * gates[..., 3 * self.width :].tanh()
         return show * cell.tanh(), cell
@@ -370,9 +374,10 @@ class NeighbourNet(nn.Module):
         with reading():
             arrives = self._arriving(views["seen"].shape[0], generator)
             known = self.reading.known(views["seen"], memory.get("policy"), arrives)
-            others = self._others(hidden, self.reading.hear(), arrives)
+            hear = self.reading.hear()
+            heard = None if hear is None else hear(hidden, arrives)
         with comprehending():
-            hidden, cell = self.cells(self.cells.ahead(known), others, self._at, cell)
+            hidden, cell = self.cells(self.cells.ahead(known), heard, hidden, cell, self.reading.heard_at)
         with spans.own():
             logits = self.actor(hidden).transpose(0, 1)
             after = {"hidden": hidden.transpose(0, 1), "cell": cell.transpose(0, 1)}
@@ -415,9 +420,9 @@ class NeighbourNet(nn.Module):
             with reading():
                 if begins[row]:
                     hidden, cell = hidden * goes_on[row], cell * goes_on[row]
-                others = self._others(hidden, hear, by_row[row])
+                heard = None if hear is None else hear(hidden, by_row[row])
             with comprehending():
-                hidden, cell = self.cells(ahead[row], others, self._at, cell)
+                hidden, cell = self.cells(ahead[row], heard, hidden, cell, self.reading.heard_at)
             states.append(hidden)
         with spans.own():
             hidden = torch.stack(states, 1).flatten(1, 2)
@@ -436,17 +441,9 @@ class NeighbourNet(nn.Module):
             for weights in self.cells.parameters():
                 weights.copy_(torch.einsum("ij,jkl->ikl", self.consensus.to(weights.dtype), weights))
 
-    @property
-    def _at(self) -> int:
-        heard_at = self.reading.heard_at
-        return self.reading.inputs if heard_at is None else heard_at
-
     def _spans(self, spans: Timing) -> list[Callable[[], AbstractContextManager[Any]]]:
         """Of reading, and of the LSTM."""
         return [getattr(spans, name) for name in self.reading.spans]
-
-    def _others(self, hidden: Tensor, hear: Hear | None, arrives: Tensor | None) -> Tensor:
-        return hidden if hear is None else torch.cat([hear(hidden, arrives), hidden], -1)
 
     def _arriving(self, games: int, generator: torch.Generator) -> Tensor | None:
         """Which messages arrive now, where some do not."""
