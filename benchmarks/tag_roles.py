@@ -23,7 +23,7 @@ from velodrome.meter.statistics import mean
 from velodrome.recipes.restore import restore
 
 GAMES, FIRST = 500, 1000
-RUNS = [Path(f"runs/many_learning/tag-predators-{seed}") for seed in range(3)]
+RUNS = [Path(f"runs/many/many_learning/tag-predators-{seed}") for seed in range(3)]
 LEARNT = "learnt"
 HUNTERS, HUNTED = (LEARNT, "chase", "random"), (LEARNT, "chase", "random", "idle")
 

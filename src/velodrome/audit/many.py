@@ -59,7 +59,7 @@ claim(
     says="Learnt communication takes this share of acting in ToM2C.",
     kind="ratio",
     claimed=SAID_LEARNT,
-)(_recorded(LEARNT, "collecting, broad", SAID_LEARNT))
+)(_recorded(LEARNT, "broad", SAID_LEARNT))
 claim(
     "many-02",
     where="Key results",
@@ -73,7 +73,7 @@ claim(
     says="Communication along a graph takes this share of acting in NeurComm.",
     kind="ratio",
     claimed=SAID_GRAPH,
-)(_recorded(GRAPH, "collecting, broad", SAID_GRAPH))
+)(_recorded(GRAPH, "broad", SAID_GRAPH))
 
 
 @claim(
@@ -85,7 +85,7 @@ def told_apart() -> Finding:
     read, found = record("communication"), row("communication", system=LEARNT, form=PUBLISHED)
     if not found["ablation"]:
         return only_if(None, "it is timed in spans: without it the agents do something else")
-    share = (1 - 1 / float(found["ablation"])) / float(found["collecting, narrow"])
+    share = float(found["ablation"]) / float(found["collecting, narrow"])
     why = f"of what spans say, {taken(read)}"
     return judged(0.75 <= share <= 1.25, share, why, why)
 
