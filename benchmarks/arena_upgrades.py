@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common import Disturbance, Lines, Work, keep, take_turns, two_at_once, velodrome
+from common import Disturbance, Lines, Work, called, keep, take_turns, two_at_once, velodrome
 from velodrome.games import make
 from velodrome.learn.evaluate import evaluate
 from velodrome.learn.levels import Apprentice
@@ -39,21 +40,18 @@ from velodrome.learn.trainer import Stages
 from velodrome.meter.clock import Clock
 from velodrome.meter.statistics import mean, median_ratio
 from velodrome.nets.arena import (
-    ABOUT,
-    GOAL,
-    OBJECT,
-    OBJECTS,
-    PLACE,
-    SAMPLE,
-    STATE,
     Execution,
     Executor,
     Strategist,
     Strategy,
     Tactician,
     Tactics,
+    frames,
     sample_of,
+    screens,
+    seconds,
 )
+from velodrome.proof.changes import flag_of
 from velodrome.recipes import find
 from velodrome.recipes.restore import restore
 
@@ -159,27 +157,17 @@ def of_level(level: str, settings: Any) -> tuple[nn.Module, Callable[[int], Any]
     """A level's net, inputs of so many rows to learn from, and how it takes the one of a decision."""
     if level == "strategy":
         strategist = Strategist(settings)
-        return strategist, lambda rows: {"samples": torch.rand(rows, settings.samples, SAMPLE)}, strategist
+        return strategist, lambda rows: seconds(rows, settings.samples), strategist
     if level == "tactics":
         tactician = Tactician(settings)
-        return tactician, _screens, tactician
+        return tactician, screens, tactician
     executor = Executor(settings)
     memory = executor.start(1)
 
     def frame(views: Any) -> Any:
         return executor.step({name: view[:, 0] for name, view in views.items()}, memory)
 
-    return executor, _frames, frame
-
-
-def _screens(rows: int) -> dict[str, Tensor]:
-    mask = torch.ones(rows, OBJECTS, dtype=torch.bool)
-    return {"objects": torch.rand(rows, OBJECTS, OBJECT), "mask": mask, "goal": torch.randn(rows, GOAL)}
-
-
-def _frames(rows: int) -> dict[str, Tensor]:
-    sizes = {"state": STATE, "goal": GOAL, "target": PLACE + ABOUT}
-    return {name: torch.rand(rows, FRAMES, size) for name, size in sizes.items()}
+    return executor, lambda rows: frames(rows, FRAMES), frame
 
 
 def deciding(level: str, settings: Any) -> Work:
@@ -241,21 +229,9 @@ def all_costs(rounds: int) -> None:
 
 def flags_of(change: Change) -> list[str]:
     """A change as flags of the command."""
-    flags, now = list[str](), find("arena").settings()
-    for name, to in change.items():
-        value = to(_inside(now, name)) if callable(to) else to
-        head, _, last = name.replace("_", "-").rpartition(".")
-        if isinstance(value, bool):
-            flags.append(f"--{head}.{'' if value else 'no-'}{last}")
-        else:
-            flags += [f"--{head}.{last}", str(value)]
-    return flags
-
-
-def _inside(settings: Any, name: str) -> Any:
-    for part in name.split("."):
-        settings = getattr(settings, part)
-    return settings
+    now = find("arena").settings()
+    values = {name: to(attrgetter(name)(now)) if callable(to) else to for name, to in change.items()}
+    return [word for name, value in values.items() for word in flag_of(name, value).split()]
 
 
 def arm(name: str, seed: int, lasts: int | None) -> dict[str, Any]:
@@ -263,7 +239,7 @@ def arm(name: str, seed: int, lasts: int | None) -> dict[str, Any]:
     change = {**AS_REVIEWED, **UPGRADES[name].change}
     if change.get("offline.falls") == "cosine":
         change["offline.rate_halves"] = lasts
-    run = RUNS / f"{name.replace(' ', '-').replace(':', '').replace(',', '')}-{seed}"
+    run = RUNS / f"{called(name)}-{seed}"
     shutil.rmtree(run, ignore_errors=True)
     found = velodrome(
         "train", "arena", "--pretraining", str(FOR_EVER), *flags_of(change), "--run", str(run), "--seed", str(seed),

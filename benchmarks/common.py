@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -81,6 +83,11 @@ def on_device(name: str, device: str) -> str:
     return name if device == "cpu" else f"{name}_{torch.cuda.get_device_name().lower().replace(' ', '-')}"
 
 
+def called(name: str) -> str:
+    """A name as folders have it."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
+
+
 class Lines:
     """Rows of a long measurement, kept from call to call until its record is made of them."""
 
@@ -136,7 +143,7 @@ def velodrome(*arguments: str) -> dict[str, Any]:
 def record(figures: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Figures with the command, the date and the machine that they were taken with."""
     return {
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": hardware(),
         "figures": figures,

@@ -23,7 +23,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from common import RESULTS, keep, velodrome
+from common import RESULTS, called, keep, velodrome
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "peers"))
@@ -180,7 +180,7 @@ def main() -> int:
     parser.add_argument("--sides", nargs="+", default=names, choices=names)
     parser.add_argument("--folder", type=Path, default=Path("runs/skill"))
     options = parser.parse_args()
-    folders = {name: options.folder.resolve() / name.replace(",", "").replace(" ", "-") for name in names}
+    folders = {name: options.folder.resolve() / called(name) for name in names}
     trainings = {name: Training(name, folder) for name, folder in folders.items()}
     try:
         for name in options.sides:

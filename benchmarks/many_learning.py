@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import RESULTS, Lines, keep, two_at_once, velodrome
+from common import RESULTS, Lines, called, keep, two_at_once, velodrome
 from velodrome.meter.machine import hardware
 from velodrome.meter.statistics import mean
 from velodrome.runs.run import Run
@@ -107,9 +107,14 @@ def taken() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d} {hardware()['cpu']}"
 
 
+def run_of(record: str, name: str, seed: int) -> Path:
+    """Where one seed of one task is."""
+    return RUNS / record / f"{called(name)}-{seed}"
+
+
 def learnt(record: str, name: str, task: Task, seed: int) -> dict[str, Any]:
     """One seed of one task."""
-    run = RUNS / record / f"{name.replace(',', '').replace(' ', '-').replace('%', '')}-{seed}"
+    run = run_of(record, name, seed)
     shutil.rmtree(run, ignore_errors=True)
     until = ("--iterations", str(task.iterations)) if task.iterations else ("--seconds", str(task.seconds))
     found = velodrome("train", *task.command, "--run", str(run), "--seed", str(seed), "--threads", "1", *until)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, Disturbance, Lines, keep, two_at_once, velodrome
+from common import RESULTS, Disturbance, Lines, called, keep, two_at_once, velodrome
 from velodrome.meter.statistics import mean
 
 MAPS = ("3m", "8m", "2s3z", "so_many_baneling")
@@ -219,8 +219,7 @@ def decided(
     name: str, data: str, seed: int, arm: str, command: Sequence[str], iterations: tuple[int, int]
 ) -> dict[str, Any]:
     """One seed: after learning from the good set, and after going on online."""
-    called = arm.replace(",", "").replace(" ", "-")
-    run, first, last = RUNS / f"{called}-{name}-{seed}", iterations[0], sum(iterations)
+    run, first, last = RUNS / f"{called(arm)}-{name}-{seed}", iterations[0], sum(iterations)
     flags = ("--map", name, "--data", str(SETS / f"{name}-good"), "--pretraining", str(first), "--seed", str(seed))
     shutil.rmtree(run, ignore_errors=True)  # one that was not finished may be past the first stage
     row: dict[str, Any] = {"map": name, "data": data, "arm": arm, "seed": seed}

@@ -9,21 +9,22 @@ each: learnt together, either side is as good as the other has made it. The scor
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import keep
+from many_learning import SEEDS, run_of
 from velodrome.games.game import Game
 from velodrome.games.particles.tag import PREDATOR
 from velodrome.learn.players import Player, seated
 from velodrome.learn.trainer import Trainer
 from velodrome.meter.statistics import mean
 from velodrome.recipes.restore import restore
+from velodrome.runs.run import Run
 
 GAMES, FIRST = 500, 1000
-RUNS = [Path(f"runs/many/many_learning/tag-predators-{seed}") for seed in range(3)]
+RUNS = [run_of("many_learning", "tag, predators", seed) for seed in range(SEEDS)]
 LEARNT = "learnt"
 HUNTERS, HUNTED = (LEARNT, "chase", "random"), (LEARNT, "chase", "random", "idle")
 
@@ -43,6 +44,9 @@ def earned(hunters: Player, hunted: Player, like: Game) -> float:
 
 def main() -> None:
     """Every pair."""
+    missing = [run for run in RUNS if not Run(run).exists]
+    if missing:
+        raise SystemExit(f"{missing[0]} is not there: first run many_learning.py skill --again 'tag, predators'")
     trained: list[Trainer] = [restore(run).trainer for run in RUNS]
     figures: list[dict[str, Any]] = []
     for hunters in HUNTERS:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from common import keep, velodrome
+from common import called, keep, velodrome
 from velodrome.games.game import Array
 from velodrome.games.territory import Territory
 from velodrome.games.territory.world import AGENT
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300)
     seconds, figures = parser.parse_args().seconds, []
     for name, command in ARMS.items():
-        run = RUNS / name.replace(", ", "-")
+        run = RUNS / called(name)
         settings = find(command[0]).settings(**({"steady": True} if "--steady" in command else {}))
         new = looked(find(command[0]).build(settings, 0, "cpu"))
         velodrome("train", *command, "--run", str(run), "--resume", "--seconds", str(seconds))

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from common import Disturbance, Lines, keep, two_at_once, velodrome
+from common import Disturbance, Lines, called, keep, two_at_once, velodrome
 from velodrome.games import make
 from velodrome.learn.evaluate import evaluate
 from velodrome.meter.statistics import mean
@@ -87,7 +87,7 @@ def all_skill() -> None:
 
 def arm(name: str, seed: int) -> dict[str, Any]:
     """One net, one seed, one core."""
-    run = RUNS / f"{name.replace(', ', '-')}-{seed}"
+    run = RUNS / f"{called(name)}-{seed}"
     found = trained(run, seed, ARM_SECONDS, *ARMS[name], "--lanes", "1", "--threads", "1")
     trainer = restore(run).trainer
     options = trainer.game.spec.settings | {"score": "land"}

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from velodrome.games.arena.world import SCREEN_X, SCREEN_Y
 from velodrome.nets import NETS, make_net
 from velodrome.nets.arena import (
     ABOUT,
     APPROACH,
+    ASPECT,
     GOAL,
     MODES,
     OBJECT,
@@ -342,6 +344,10 @@ def test_where_it_says_nothing_the_pointer_is_at_the_target(execution: Execution
     torch.testing.assert_close(pointer[0, 1], torch.tensor([0.01, 0.99]))
     net.residual = False
     assert (net(views)["pointer"].sigmoid() == 0.5).all()
+
+
+def test_the_screen_is_as_wide_as_the_games() -> None:
+    assert ASPECT == SCREEN_X / SCREEN_Y
 
 
 def test_a_gate_lets_go_of_the_target() -> None:

@@ -37,7 +37,6 @@ from velodrome.nets.arena import (
     OBJECT,
     OBJECTS,
     PLACE,
-    SAMPLE,
     STATE,
     Execution,
     Executor,
@@ -46,6 +45,8 @@ from velodrome.nets.arena import (
     Tactician,
     Tactics,
 )
+from velodrome.nets.arena import frames as frames_of
+from velodrome.nets.arena import seconds as seconds_of
 from velodrome.nets.hyena import Hyena
 from velodrome.nets.mamba import Mamba
 
@@ -61,18 +62,9 @@ OTHERS = "nothing of that system is here"
 RECORDINGS = "it takes recordings of people at play, which are not here"
 
 
-def _seconds_of(samples: int, rows: int = 1) -> tuple[dict[str, Tensor]]:
-    return ({"samples": torch.rand(rows, samples, SAMPLE)},)
-
-
 def _looking_back(settings: Strategy, samples: int) -> int:
     """FLOPs of a strategist that sees so many samples."""
-    return flops(Strategist(replace(settings, samples=samples)), *_seconds_of(samples))
-
-
-def _frame(rows: int = 1) -> dict[str, Tensor]:
-    sizes = {"state": STATE, "goal": GOAL, "target": PLACE + ABOUT}
-    return {name: torch.rand(rows, size) for name, size in sizes.items()}
+    return flops(Strategist(replace(settings, samples=samples)), seconds_of(1, samples))
 
 
 def _executor(settings: Execution | None = None) -> Executor:
@@ -97,8 +89,8 @@ def _step_flops(settings: Execution, before: int) -> int:
     memory = executor.start(1)
     with torch.no_grad():
         for _ in range(before):
-            _, memory = executor.step(_frame(), memory)
-    return flops(_Step(executor), _frame(), memory)
+            _, memory = executor.step(frames_of(1), memory)
+    return flops(_Step(executor), frames_of(1), memory)
 
 
 def _encoder(*, norm_first: bool, nested: bool) -> nn.TransformerEncoder:
@@ -376,7 +368,7 @@ def fused() -> Finding:
     """Passes forward and back of our strategist over 4 rows with attention in several operations, over those with
     torch's fused one, in turn, on one thread."""
     plain, one = (Strategist(Strategy(fused=fused)) for fused in (False, True))
-    inputs = _seconds_of(60, 4)
+    inputs = (seconds_of(4),)
     return reaches(times_as_fast(learning(plain, inputs), learning(one, inputs)), 2.0)
 
 
@@ -434,7 +426,7 @@ def transformer_grows() -> Finding:
 def mamba_strategist() -> Finding:
     """Our strategists over 32 rows of 60 samples, the transformer's time over Mamba's, in turn, on one thread."""
     one, other = (Strategist(Strategy(over_time=kind)).eval() for kind in ("transformer", "mamba"))
-    inputs = _seconds_of(60, 32)
+    inputs = (seconds_of(32),)
     return reaches(times_as_fast(acting(one, inputs), acting(other, inputs)), 1.1)
 
 
@@ -544,7 +536,7 @@ def stateful() -> Finding:
     """How much a frame's pointer depends on the frame before: with what is remembered handed on, and with each frame a
     call of its own."""
     executor = _executor()
-    frames = [_frame() for _ in range(2)]
+    frames = [frames_of(1) for _ in range(2)]
 
     def last(handed: bool, first: dict[str, Tensor]) -> Tensor:
         memory = executor.start(1)
@@ -554,7 +546,7 @@ def stateful() -> Finding:
                 memory = after if handed else executor.start(1)
         return out["pointer"]
 
-    moved = [farthest(last(handed, frames[0]), last(handed, _frame())) for handed in (True, False)]
+    moved = [farthest(last(handed, frames[0]), last(handed, frames_of(1))) for handed in (True, False)]
     if moved[0] > 0 and moved[1] == 0:
         return only_if(moved[0], "what it remembers is handed on; called frame by frame it forgets everything at once")
     return judged(moved[1] > 0, moved[1], "in either case", "it depends on no frame before")
@@ -607,7 +599,7 @@ def lstm_step() -> Finding:
 )
 def mamba_faster() -> Finding:
     """One frame of either executor on one thread: the LSTM's time over Mamba's."""
-    frame = _frame()
+    frame = frames_of(1)
     sides = []
     for remembers in ("lstm", "mamba"):
         executor = _executor(Execution(remembers=remembers))
@@ -692,7 +684,7 @@ def always_points() -> Finding:
 
 
 def _off(executor: Executor) -> float:
-    frame = _frame(256)
+    frame = frames_of(256)
     place = 0.02 + 0.96 * torch.rand(256, PLACE)
     frame["target"][:, :PLACE] = place
     with torch.no_grad():
@@ -717,9 +709,9 @@ def keeps_up() -> Finding:
     tactician, screen_of = make_net(TACTICIAN)
     screen_of = ({name: view[:1] for name, view in screen_of[0].items()},)
     step, pick, plan = seconds(
-        acting(_Step(executor), (_frame(), executor.start(1))),
+        acting(_Step(executor), (frames_of(1), executor.start(1))),
         acting(tactician.eval(), screen_of),
-        acting(Strategist().eval(), _seconds_of(60)),
+        acting(Strategist().eval(), (seconds_of(1),)),
     )
     found = 1e3 * (step + pick / 6 + plan / 60)
     return judged(found <= 1e3 * FRAME_S, found, "it takes less than a frame", "it takes more than a frame")

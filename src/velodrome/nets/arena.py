@@ -373,28 +373,38 @@ class Executor(nn.Module):
 FRAMES = 16
 
 
+def seconds(rows: int, samples: int = Strategy.samples) -> dict[str, Tensor]:
+    """For a strategist."""
+    return {"samples": torch.rand(rows, samples, SAMPLE)}
+
+
+def screens(rows: int) -> dict[str, Tensor]:
+    """For a tactician."""
+    mask = torch.ones(rows, OBJECTS, dtype=torch.bool)
+    return {"objects": torch.rand(rows, OBJECTS, OBJECT), "mask": mask, "goal": torch.randn(rows, GOAL)}
+
+
+def frames(*shape: int) -> dict[str, Tensor]:
+    """For an executor, `[rows, ...]` or `[rows, frames, ...]`."""
+    sizes = {"state": STATE, "goal": GOAL, "target": PLACE + ABOUT}
+    return {name: torch.rand(*shape, size) for name, size in sizes.items()}
+
+
 def strategist() -> tuple[nn.Module, tuple[Any, ...]]:
     """The bot's strategist."""
-    return Strategist(), ({"samples": torch.rand(32, Strategy.samples, SAMPLE)},)
+    return Strategist(), (seconds(32),)
 
 
 def tactician() -> tuple[nn.Module, tuple[Any, ...]]:
     """The bot's tactician, which has no choice but to have a target."""
-    mask = torch.ones(32, OBJECTS, dtype=torch.bool)
-    views = {"objects": torch.rand(32, OBJECTS, OBJECT), "mask": mask, "goal": torch.randn(32, GOAL)}
-    return Tactician(Tactics(no_target=False)), (views,)
+    return Tactician(Tactics(no_target=False)), (screens(32),)
 
 
 def executor_mamba() -> tuple[nn.Module, tuple[Any, ...]]:
     """The bot's executor, with Mamba."""
-    return Executor(), (_frames(32),)
+    return Executor(), (frames(32, FRAMES),)
 
 
 def executor_lstm() -> tuple[nn.Module, tuple[Any, ...]]:
     """The same with an LSTM, as the bot has it where Mamba is not installed."""
-    return Executor(Execution(remembers="lstm")), (_frames(32),)
-
-
-def _frames(rows: int) -> dict[str, Tensor]:
-    sizes = {"state": STATE, "goal": GOAL, "target": PLACE + ABOUT}
-    return {name: torch.rand(rows, FRAMES, size) for name, size in sizes.items()}
+    return Executor(Execution(remembers="lstm")), (frames(32, FRAMES),)

@@ -45,7 +45,7 @@ class Change:
     @property
     def says(self) -> str:
         """As flags."""
-        return " ".join(_flag(name.replace("_", "-"), value) for name, value in self.patch.items())
+        return " ".join(flag_of(name, value) for name, value in self.patch.items())
 
     @property
     def worth(self) -> float:
@@ -143,7 +143,9 @@ def joined(changes: Sequence[Change]) -> Change:
     return Change("together", patch, before, kind, "", saved)
 
 
-def _flag(name: str, value: Any) -> str:
+def flag_of(name: str, value: Any) -> str:
+    """A setting as a flag of the command."""
+    name = name.replace("_", "-")
     if isinstance(value, bool):
         parent, _, last = name.rpartition(".")
         return f"--{name}" if value else f"--{parent}{'.' * bool(parent)}no-{last}"

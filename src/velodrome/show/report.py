@@ -113,7 +113,6 @@ class Page:
     looks: list[tuple[str, list[Picture]]] = field(default_factory=list)
     """Rows of pictures, and what each row shows."""
     trust: list[Chart] = field(default_factory=list)
-    trust_note: str = ""
     verdict_head: list[str] = field(default_factory=list)
     verdict_rows: Rows = field(default_factory=list)
     machine_rows: Rows = field(default_factory=list)
@@ -175,7 +174,7 @@ def page_of(story: Story) -> Page:
     page.small = [chart for name, title, unit in SIGNS if (chart := _sign(story, name, title, unit)) is not None]
     page.cards = [_card(model) for model in story.cards]
     page.looks = _looks(story)
-    _add_trust(page, story)
+    page.trust = [chart for found in story.trust if (chart := _trust(found)) is not None]
     page.verdict_head, page.verdict_rows = _verdict_table(story.verdicts)
     page.machine_rows = pairs(flat(story.config.get("machine") or {}))
     page.setting_rows = pairs(_told(story.config) | flat(story.config.get("settings") or {}))
@@ -190,18 +189,17 @@ def _looks(story: Story) -> list[tuple[str, list[Picture]]]:
     ]
 
 
-def _add_trust(page: Page, story: Story) -> None:
-    for found in story.trust:
-        errors = [math.sqrt(right * (1 - right) / n) for right, n in zip(found["right"], found["times"], strict=True)]
-        series = [
-            Series("as often right as it says", [0.0, 1.0], [0.0, 1.0]),
-            Series("this net", found["said"], found["right"], [2 * error for error in errors], dots=True),
-        ]
-        times, off = sum(found["times"]), number(found["off"])
-        says = f"How often the {found['of']} is right, by how sure of it the net is: {off} off in the mean"
-        chart = line_chart(f"Its {found['of']}", "how sure it is", "part in which it is right", series, says=says)
-        page.trust += [chart] if chart else []
-        page.trust_note = f"{says}, over {several(times, 'times')} in games that the agent played to their end."
+def _trust(found: Record) -> Chart | None:
+    errors = [math.sqrt(right * (1 - right) / n) for right, n in zip(found["right"], found["times"], strict=True)]
+    series = [
+        Series("as often right as it says", [0.0, 1.0], [0.0, 1.0]),
+        Series("this net", found["said"], found["right"], [2 * error for error in errors], dots=True),
+    ]
+    says = (
+        f"How often the {found['of']} is right, by how sure of it the net is: {number(found['off'])} off in the mean, "
+        f"over {several(sum(found['times']), 'times')} in games that the agent played to their end."
+    )
+    return line_chart(f"Its {found['of']}", "how sure it is", "part in which it is right", series, says=says)
 
 
 def verdict(story: Story) -> list[str]:

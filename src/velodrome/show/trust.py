@@ -48,7 +48,7 @@ def trust_of(trainer: Trainer, device: str) -> list[Trust]:
     found: dict[str, list[tuple[Array, Array]]] = {}
 
     def listen(net: Any, given: Mapping[str, Tensor], _: Views) -> None:
-        for sure, (choice, truth) in net.judges.items():
+        for sure, (choice, truth) in getattr(net, "judges", {}).items():
             due = given[net.stands[sure]].cpu().numpy()
             said = given[sure].sigmoid().cpu().numpy()[due]
             right = given[choice].argmax(-1).cpu().numpy()[due] == game.views[truth].reshape(-1)[rows.ravel()][due]
