@@ -2,11 +2,13 @@
 src/velodrome/agents and results/agents.json.
 
     python benchmarks/agents.py [RECIPE ...] [--minutes 20] [--episodes 1000]
+    python benchmarks/agents.py --run RUN
 
-Each is trained with its recipe's own settings, or with smaller nets where its file would be too large. A file above a
-certain size holds weights in half of their precision, if then it plays as before: the same choices, but for one in a
-hundred, and a score no further away than its standard error. Interrupted, or with more minutes, it goes on where it
-was. What one recipe is refused for keeps none of the others.
+The first trains: each with its recipe's own settings, or with smaller nets where its file would be too large. The
+second takes a run as it stands, whatever trained it, for the agent of its recipe. A file above a certain size holds
+weights in half of their precision, if then it plays as before: the same choices, but for one in a hundred, and a score
+no further away than its standard error. Interrupted, or with more minutes, the first goes on where it was. What one
+recipe is refused for keeps none of the others.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from velodrome.mistake import Mistake, callers_mistake
 from velodrome.recipes import RECIPES, find
 from velodrome.recipes.restore import build, restore
 from velodrome.recipes.shipped import AGENTS, About, put_weights, weights_of_play, write
+from velodrome.runs.run import Run
 from velodrome.runs.settings import settings_from_json
 from velodrome.verbs.flags import parse_with_settings
 from velodrome.verbs.train import Train
@@ -54,14 +57,16 @@ SAME, NEAR = 0.99, 0.01
 RUNS = Path("runs/agents")
 
 
-def trained(name: str, minutes: float) -> tuple[Path, dict[str, Any]]:
+def train(name: str, minutes: float) -> Path:
     """The run, gone on with until it has had its time."""
     run = RUNS / name
-    found = velodrome(
+    if not run.exists():
+        refuse_too_large(name, weights_of_play(build(find(name), settings_of(name), SEED, "cpu")))
+    velodrome(
         "train", name, *SMALLER.get(name, []), "--run", str(run), "--resume", "--seed", str(SEED),
         "--seconds", str(60 * minutes),
     )  # fmt: skip
-    return run, found
+    return run
 
 
 def refuse_too_large(name: str, weights: dict[str, Tensor]) -> None:
@@ -117,21 +122,18 @@ def told(name: str, trainer: Trainer, found: Evaluation, episodes: int) -> dict[
     }  # fmt: skip
 
 
-def made(name: str, minutes: float, episodes: int, folder: Path) -> dict[str, Any]:
-    """Train, score and write one agent; returns its line."""
-    recipe = find(name)
-    if not (RUNS / name).exists():
-        settings = settings_of(name)
-        refuse_too_large(name, weights_of_play(build(recipe, settings, SEED, "cpu")))
-    run, training = trained(name, minutes)
+def made(run: Path, episodes: int, folder: Path) -> dict[str, Any]:
+    """Score what a run has learnt, and write it; returns its line."""
     restored = restore(run)
-    trainer, weights = restored.trainer, weights_of_play(restored.trainer)
+    name, trainer, weights = restored.config.recipe, restored.trainer, weights_of_play(restored.trainer)
     refuse_too_large(name, weights)
+    until = restored.checkpoint.iteration
+    seconds = max(line["seconds"] for line in Run(run).lines("metrics.jsonl") if line["iteration"] <= until)
     half, line = bytes_of(weights) > WHOLE, dict[str, Any]()
     player, found = trainer, scored(trainer, trainer, episodes)
     if half:
-        settings = settings_from_json(recipe.settings, restored.config.settings)
-        player = in_half(trainer, build(recipe, settings, SEED, "cpu"))
+        settings = settings_from_json(find(name).settings, restored.config.settings)
+        player = in_half(trainer, build(find(name), settings, SEED, "cpu"))
         whole, found = found, scored(player, player, episodes)
         line = {"same choices": same_choices(trainer, player), "score in full precision": whole.score}
         if line["same choices"] < SAME or abs(whole.score - found.score) > whole.stderr:
@@ -140,13 +142,13 @@ def made(name: str, minutes: float, episodes: int, folder: Path) -> dict[str, An
             half, player, found = False, trainer, whole
     score = told(name, player, found, episodes)
     about = About(
-        name, restored.config.settings, SEED, training["iterations"], training["seconds"],
+        name, restored.config.settings, restored.config.seed, until, seconds,
         datetime.datetime.now(datetime.UTC).date().isoformat(), hardware(), score,
         {"precision": "float16" if half else "float32", "smaller": " ".join(SMALLER.get(name, []))} | line,
     )  # fmt: skip
     path = folder / f"{name}.safetensors"
     write(path, player, about, half)
-    return row(name, about, path.stat().st_size, minutes, episodes)
+    return row(name, about, path.stat().st_size, episodes)
 
 
 def settings_of(name: str) -> Any:
@@ -154,7 +156,7 @@ def settings_of(name: str) -> Any:
     return parse_with_settings("train", Train, SMALLER.get(name, []), find(name).settings())[1]
 
 
-def row(name: str, about: About, size: int, minutes: float, episodes: int) -> dict[str, Any]:
+def row(name: str, about: About, size: int, episodes: int) -> dict[str, Any]:
     """For the record."""
     score = dict(about.score)
     bots = {bot: one["score"] for bot, one in score.pop("bots").items()}
@@ -162,7 +164,7 @@ def row(name: str, about: About, size: int, minutes: float, episodes: int) -> di
         "recipe": name, **score, "random": bots["random"],
         "bots": ", ".join(f"{bot} {found:.3g}" for bot, found in bots.items() if bot != "random"),
         "iterations": about.iterations, "seconds": about.seconds, "kB": size / 1e3, **about.notes,
-        "date": about.date, "minutes": minutes, "asked": episodes,
+        "date": about.date, "asked": episodes,
     }  # fmt: skip
 
 
@@ -177,25 +179,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="by default all that a file is not too large for")
     parser.add_argument("--minutes", type=float, default=20.0, help="of training, for each")
+    parser.add_argument("--run", type=Path, help="take this run for the agent of its recipe, and train none")
     parser.add_argument("--episodes", type=int, default=1000, help="of an evaluation")
     parser.add_argument("--folder", type=Path, default=AGENTS, help="where the files go")
     options = parser.parse_args()
+    if options.run and options.recipes:
+        raise Mistake("--run takes the recipe of its run; leave RECIPE out")
     recipes = options.recipes or [name for name in RECIPES if name not in LEFT_OUT]
     for name in recipes:
         with callers_mistake():
             find(name)
+    rows = before()
+    if options.run:
+        new = made(options.run, options.episodes, options.folder)
+        keep_rows(rows | {new["recipe"]: new})
+        return
     lines, refused = Lines("agents"), list[str]()
     for name in recipes:
         try:
             if not lines.has(recipe=name, minutes=options.minutes, asked=options.episodes):
-                lines.add(made(name, options.minutes, options.episodes, options.folder))
+                new = made(train(name, options.minutes), options.episodes, options.folder)
+                lines.add(new | {"minutes": options.minutes})
         except Mistake as mistake:
             refused.append(str(mistake))
-    rows = before() | {one["recipe"]: one for one in lines.rows}
-    keep("agents", [rows[name] for name in RECIPES if name in rows], left_out=LEFT_OUT)
+    keep_rows(rows | {one["recipe"]: one for one in lines.rows})
     lines.close()
     if refused:
         raise Mistake("; ".join(refused))
+
+
+def keep_rows(rows: dict[str, dict[str, Any]]) -> None:
+    """Write the record, in the order of recipes."""
+    keep("agents", [rows[name] for name in RECIPES if name in rows], left_out=LEFT_OUT)
 
 
 if __name__ == "__main__":

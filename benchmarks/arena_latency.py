@@ -36,7 +36,7 @@ PUBLISHED = Levels()
 def learnt(name: str) -> Levels:
     """The nets of a recipe, as they are by default, at a decision a frame."""
     settings = find(name).settings()
-    return Levels(settings.strategy, settings.tactics, settings.execution)
+    return Levels(settings.strategy, settings.tactics, settings.execution, evened=settings.evened)
 
 
 SIZES: dict[str, Callable[[], Levels]] = {

@@ -111,6 +111,7 @@ SINGLE = {
     "no residual": Upgrade({"execution.residual": False}, "worse"),
     "residual with a gate": Upgrade({"execution.gated": True}),
     "told the target's bearing": Upgrade({"execution.bearing": True}),
+    "faint views evened": Upgrade({"evened": True}),
     "ReLU": Upgrade(everywhere(activation="relu"), "fastest, good"),
     "SiLU": Upgrade(everywhere(activation="silu"), "as fast as GELU, very good"),
     "Mish": Upgrade(everywhere(activation="mish"), "slow, very good"),
@@ -243,7 +244,7 @@ def arm(name: str, seed: int, lasts: int | None) -> dict[str, Any]:
     shutil.rmtree(run, ignore_errors=True)
     found = velodrome(
         "train", "arena", "--pretraining", str(FOR_EVER), *flags_of(change), "--run", str(run), "--seed", str(seed),
-        "--seconds", str(ARM_SECONDS), "--threads", "1",
+        "--seconds", str(ARM_SECONDS), "--lanes", "1", "--threads", "1",
     )  # fmt: skip
     trainer = restore(run).trainer
     assert isinstance(trainer, Stages)
@@ -263,7 +264,7 @@ def asked(apprentice: Apprentice) -> dict[str, float]:
     """What its lessons say of play of the teacher's that it has not seen."""
     policy: Any = apprentice.policy(greedy=True)
     net, game = policy.net.eval(), apprentice.game.again(UNSEEN, seed=FIRST)
-    generator, labels = torch.Generator().manual_seed(0), apprentice.sequences.labels
+    generator, labels = torch.Generator().manual_seed(0), apprentice.lanes[0].sequences.labels
     sequences = Sequences(game, net, apprentice.settings.rows, generator, "cpu", "teacher", labels)
     total: dict[str, float] = {}
     for _ in range(SEQUENCES):

@@ -16,8 +16,8 @@ from torch import nn
 from together import SECRET, all_at_once
 from velodrome.learn.adam import Adam
 from velodrome.learn.coma import Coma
-from velodrome.learn.lanes import Lanes
-from velodrome.learn.ppo import Ppo, refuse_batch_statistics
+from velodrome.learn.lanes import Lanes, refuse_batch_statistics
+from velodrome.learn.ppo import Ppo
 from velodrome.learn.step import step
 from velodrome.learn.workers import (
     WorkerGone,

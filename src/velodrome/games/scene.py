@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Layer = Literal["ground", "looks", "sees", "tells", "wants", "things"]
-"""What a shape belongs to, the lowest layer first: the board; what the net attends to, sees, tells others and wants;
-and everything that there is."""
+Layer = Literal["ground", "looks", "sees", "believes", "tells", "wants", "things"]
+"""What a shape belongs to, the lowest layer first: the board; what the net attends to, sees, believes that others want,
+tells others and wants; and everything that there is."""
 EVERYONE = -1
-FAINTEST = 0.02
-"""Whatever is less likely is not drawn."""
+FAINTEST, LIKELY = 0.02, 0.25
+"""Whatever is less likely is not drawn; of beliefs and looks, of which each has many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +238,35 @@ def messages(mind: Mind, x: Array, y: Array, width: float, bow: float = 0.15) ->
         for a, b in np.argwhere(mind.told >= FAINTEST).tolist()
         if a != b
     }
+
+
+def attention(mind: Mind, seats: int, x: Array, y: Array, radius: float) -> dict[str, Shape]:
+    """Rings around what each seat attends to, the stronger the more; another radius for each seat."""
+    if "attention" not in mind.looks:
+        return {}
+    weights = np.nan_to_num(mind.looks["attention"][:seats, : len(x)])
+    weights = weights / np.maximum(weights.max(1, keepdims=True), FAINTEST)
+    return {
+        f"looks {a} {thing}": Disc(
+            x[thing], y[thing], radius * (1 + 0.3 * a), "look", hollow=1, layer="looks", of=a,
+            strength=float(weights[a, thing]),
+        )
+        for a, thing in np.argwhere(weights >= LIKELY).tolist()
+    }  # fmt: skip
+
+
+def beliefs(mind: Mind, x: Array, y: Array, to_x: Array, to_y: Array, width: float) -> dict[str, Shape]:
+    """What each seat believes that the others go for: lines from them to it, as strong as it is likely."""
+    if "believes" not in mind.more:
+        return {}
+    return {
+        f"believes {a} {b} {to}": Line(
+            x[b], y[b], to_x[to], to_y[to], "belief", width, layer="believes", of=a,
+            strength=float(mind.more["believes"][a, b, to]),
+        )
+        for a, b, to in np.argwhere(mind.more["believes"] >= LIKELY).tolist()
+        if a != b
+    }  # fmt: skip
 
 
 def of_views(

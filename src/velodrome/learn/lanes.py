@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from velodrome.games.game import Game
+from velodrome.learn.trainer import Counts, Progress
 from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.mistake import Mistake
@@ -48,6 +50,56 @@ def shared_zeros(*shape: int) -> Tensor:
 def possible(device: str) -> bool:
     """Whether there can be more than one lane: on a GPU, and without `fork`, there cannot."""
     return torch.device(device).type == "cpu" and hasattr(os, "fork")
+
+
+def refuse_uneven(lanes: int, games: int, minibatch: int) -> None:
+    """Raise a ValueError if lanes could not share these alike."""
+    if games % lanes or minibatch % lanes:
+        raise ValueError(f"games {games} and minibatch {minibatch} must divide by lanes={lanes}")
+
+
+def refuse_batch_statistics(net: nn.Module, lanes: int) -> None:
+    """Raise a ValueError if a net keeps running batch statistics that lanes or workers would each have of their own."""
+    if not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules()):
+        return
+    if lanes > 1:
+        raise ValueError(f"lanes={lanes}: running batch statistics would differ from lane to lane; use lanes=1")
+    if here().count > 1:
+        raise ValueError("running batch statistics would differ from worker to worker; use one worker")
+
+
+def share_of(game: Game, lane: int, lanes: int) -> Game:
+    """The games of a lane."""
+    share = game.games // lanes
+    return game if lanes == 1 else game.again(share, first=game.first + lane * share)
+
+
+def lanes_seed(seed: int, lane: int) -> int:
+    """That of what is random in a lane."""
+    return seed * 1009 + lane
+
+
+class Dice:
+    """Torch's own random state in a lane; that of the first belongs to the process."""
+
+    def __init__(self, seed: int, lane: int):
+        self.first = lane == 0
+        self.saved = None if self.first else torch.Generator().manual_seed(lanes_seed(seed, lane)).get_state()
+        """Where this lane is to go on."""
+
+    def take_up(self) -> None:
+        """Before any work of the lane."""
+        if self.saved is not None:
+            torch.set_rng_state(self.saved)
+            self.saved = None
+
+    def state(self) -> dict[str, Any]:
+        """As a plain array: it may come from another process."""
+        return {} if self.first else {"torch": torch.get_rng_state().numpy()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on there."""
+        self.saved = None if self.first else torch.as_tensor(state["torch"])
 
 
 class LaneGone(Mistake):
@@ -123,6 +175,15 @@ class Lanes:
             clock.take_over(f"lane {lane}", spent)
         return [own] + [found for found, _ in answers]
 
+    def iterate(self, clock: Clock) -> Progress:
+        """The work of this name in all lanes, each of which returns its counts and the metrics of all."""
+        with self.alone():
+            found = self.run("iterate", clock)
+        counts = Counts()
+        for own, _ in found:
+            counts += own
+        return Progress(counts, found[0][1])
+
     def meet(self) -> None:
         """Wait until every lane has come here; what they wrote before is then there for all to see."""
         if self.count == 1:
@@ -154,6 +215,15 @@ class Lanes:
         shown = self._everyone[:, : len(values)].copy()
         self.meet()
         return shown
+
+    def spread(self, *parts: Tensor) -> list[tuple[int, float, float]]:
+        """How many of these numbers all lanes of all workers have, their mean, and their variance; of each part."""
+        doubles = [part.double() for part in parts]
+        sums = [number for part in doubles for number in (len(part), float(part.sum()), float(part @ part))]
+        return [
+            (int(n), total / max(n, 1), (squares - total**2 / max(n, 1)) / max(n - 1, 1))
+            for n, total, squares in self.exchange(*sums).sum(0).reshape(-1, 3).tolist()
+        ]
 
     def show(self, *values: float) -> NDArray[np.float64]:
         """The values that every lane of this worker calls this with, `[lanes, n]`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from velodrome.games.game import Box, Game
 from velodrome.learn.replay import Replay
 from velodrome.learn.sequences import LABEL, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
 from velodrome.learn.step import fallen
-from velodrome.learn.trainer import Counts, Progress
+from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
 
 NOWHERE = 0.01
@@ -109,45 +109,58 @@ class Apprentice(Pupil):
         teacher: str,
         seed: int = 0,
         device: str = "cpu",
+        lanes: int = 1,
     ):
-        """`net` is a module; `teacher` a bot of the game."""
+        """`net` is a module; `teacher` a bot of the game. Several `lanes` are for the CPU alone."""
         self.lessons, self.settings = tuple(lessons), settings
         self.boxes = {part.name: part for part in game.spec.action if isinstance(part, Box)}
         views = sorted({lesson.label for lesson in lessons} & game.views.keys())
-        generator = torch.Generator(device).manual_seed(seed)
+
+        def play(own: Game, seed: int) -> Sequences:
+            generator = torch.Generator(device).manual_seed(seed)
+            return Sequences(own, net, settings.rows, generator, device, teacher, views, settings.strays)
+
         super().__init__(
-            Sequences(game, net, settings.rows, generator, device, teacher, views, settings.strays),
+            game,
+            net,
+            play,
             seed=seed,
+            device=device,
             rate=settings.rate,
+            minibatch=settings.minibatch,
             gradient_clip=settings.gradient_clip,
             average=settings.average,
             small=1e-8,
             decay=settings.decay,
+            memory=settings.memory,
+            lanes=lanes,
         )
-        self.kept = Replay(settings.memory, game.games)
 
-    def iterate(self, clock: Clock) -> Progress:
+    def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """Play a sequence of each game, then learn from those that are kept."""
-        settings = self.settings
-        self.begin(settings.rate_of(self.iteration))
+        settings, lane = self.settings, self.lane
+        assert lane.kept is not None
+        self.optimizer.rate = settings.rate_of(self.iteration)
         share = fallen(settings.share, self.iteration, settings.share_halves)
         self.nets["net"].eval()
-        played, counts = self.sequences.play(clock, share)
+        played, counts = lane.sequences.play(clock, share)
         with clock("collect.encode"):
             kept = {name: part for name, part in played.items() if name.startswith((VIEW, LABEL, MEMORY))}
-            self.kept.append(kept | {"known": played["known"]})
+            lane.kept.append(kept | {"known": played["known"]})
         self.nets["net"].train()
-        told: dict[str, float] = {}
+        self.team.gather(clock)
+        sums: dict[str, float] = {}
         for _ in range(settings.minibatches):
-            for name, value in self._learn(counts, clock).items():
-                told[name] = told.get(name, 0.0) + value / settings.minibatches
-        self.iteration += 1
-        return Progress(counts, told | {"rate": self.optimizer.rate, "teacher": share})
+            for name, value in self._learn(lane.kept, counts, clock).items():
+                sums[name] = sums.get(name, 0.0) + value / settings.minibatches
+        with clock("wait"):
+            told = dict(zip(sums, self.team.exchange(*sums.values()).mean(0).tolist(), strict=True))
+        return counts, told | {"teacher": share}
 
-    def _learn(self, counts: Counts, clock: Clock) -> dict[str, float]:
+    def _learn(self, kept: Replay, counts: Counts, clock: Clock) -> dict[str, float]:
         """A step."""
         with clock("learn.sample"):
-            drawn = self.kept.draw(self.settings.minibatch, self.generator)
+            drawn = kept.draw(self.minibatch, self.lane.generator)
             drawn = {name: part.to(self.device) for name, part in drawn.items()}
             counts.learner_samples += int(drawn["known"].sum())
         with clock("learn.forward"):
@@ -170,14 +183,15 @@ class Apprentice(Pupil):
                 counts = counts & (label < output.shape[-1])
             name = "course" if lesson.kind == "course" else lesson.output
             which = counts.flatten().nonzero().squeeze(1)
+            chosen = lesson.kind in ("choice", "weights")
             if not len(which):
-                told[f"{name}_loss"] = 0.0
+                told |= {f"{name}_loss": 0.0} | ({f"{lesson.output}_right": 0.0} if chosen else {})
                 continue
             given, wanted = (part.flatten(0, 1).index_select(0, which) for part in (output, label))
             judged = outputs[lesson.of].flatten(0, 1).index_select(0, which) if lesson.of else given
             loss = self._loss(lesson, given, wanted, judged)
             told[f"{name}_loss"] = float(loss.detach())
-            if lesson.kind in ("choice", "weights"):
+            if chosen:
                 told[f"{lesson.output}_right"] = float((given.argmax(-1) == wanted).float().mean())
             total = total + lesson.weight * loss
         return total, told
@@ -203,12 +217,3 @@ class Apprentice(Pupil):
                 given, wanted.float(), pos_weight=given.new_tensor(lesson.positive)
             )
         return F.binary_cross_entropy_with_logits(given, (judged.argmax(-1) == wanted).float())
-
-    def state(self) -> dict[str, Any]:
-        """What is kept as well."""
-        return super().state() | {"kept": self.kept.state()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continue from `state`."""
-        super().load(state)
-        self.kept.load(state["kept"])

@@ -22,14 +22,22 @@ from velodrome.learn.actions import Actions
 from velodrome.learn.adam import Adam, Average, decays
 from velodrome.learn.collect import Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
-from velodrome.learn.lanes import ROOM, Lanes, possible
+from velodrome.learn.lanes import (
+    ROOM,
+    Dice,
+    Lanes,
+    lanes_seed,
+    possible,
+    refuse_batch_statistics,
+    refuse_uneven,
+    share_of,
+)
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.opponents import Opponents, Pool, Table
 from velodrome.learn.policy import Majority, NetPolicy
 from velodrome.learn.returns import Returns
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts, Policy, Progress
-from velodrome.learn.workers import here
 from velodrome.meter.clock import Clock
 from velodrome.nets.kernels.places import withdraw
 from velodrome.nets.moments import watching
@@ -118,8 +126,7 @@ class SelfPlay:
 
         Several `lanes` are for the CPU alone; elsewhere there is one.
         """
-        if game.games % lanes or settings.minibatch % lanes:
-            raise ValueError(f"games {game.games} and minibatch {settings.minibatch} must divide by lanes={lanes}")
+        refuse_uneven(lanes, game.games, settings.minibatch)
         if settings.anchor and not all(isinstance(part, Choice | Bits) for part in game.spec.action):
             raise ValueError(f"anchor={settings.anchor:g} is for choices and bits; {game.spec.name} has other actions")
         keep_freed_memory()
@@ -166,17 +173,12 @@ class SelfPlay:
                 self.expert = self._copy_of_player()
             if self.average is not None:
                 self.average.begin()
-        counts = Counts()
-        with self.team.alone():
-            found = self.team.run("iterate", clock)
-        for own, _ in found:
-            counts += Counts(*own)
-        return Progress(counts, found[0][1])
+        return self.team.iterate(clock)
 
-    def _iterate(self, clock: Clock) -> tuple[tuple[int, int, int], dict[str, float]]:
+    def _iterate(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """This lane's part of it: its counts, and the metrics of all."""
         lane = self.lanes[self.team.index]
-        lane.begin()
+        lane.dice.take_up()
         with _precision(self.settings.precision):
             counts = lane.play(clock)
             self.team.gather(clock)
@@ -195,7 +197,7 @@ class SelfPlay:
                     self._watch(lane)
         self.iteration += 1
         self.pool.watch(self.nets["net"], self.iteration)
-        return (counts.game_steps, counts.decisions, counts.learner_samples), metrics | learnt
+        return counts, metrics | learnt
 
     def _watch(self, lane: Lane) -> None:
         """Let running moments take what was seen, the same in every lane. Policies must not change between playing and
@@ -218,16 +220,13 @@ class SelfPlay:
 
     def _normalise(self, lane: Lane) -> dict[str, float]:
         """Normalise the advantages over all lanes, and say what the segments held."""
-        segment, outcomes = lane.segment, lane.segment.outcomes()
-        advantage, returns = (part[segment.rows].cpu().double() for part in (segment.advantage, segment.returns))
-        sums = [len(advantage), *(float(each) for part in (advantage, returns) for each in (part.sum(), part @ part))]
-        shown = self.team.exchange(*sums, outcomes.size, float(outcomes.sum())).sum(0)
-        n, total, squares, returned, returned_squares, ended, score = shown
-        variance = (squares - total**2 / n) / max(n - 1, 1)
-        of_returns = (returned_squares - returned**2 / n) / max(n - 1, 1)
-        segment.advantage.sub_(total / n).div_(math.sqrt(max(variance, 0)) + 1e-8)
+        segment = lane.segment
+        advantage, returns = (part[segment.rows].cpu() for part in (segment.advantage, segment.returns))
+        spread = self.team.spread(advantage, returns, torch.from_numpy(segment.outcomes()))
+        (_, mean, variance), (_, _, of_returns), (ended, score, _) = spread
+        segment.advantage.sub_(mean).div_(math.sqrt(max(variance, 0)) + 1e-8)
         metrics = {"explained_variance": 1 - variance / max(of_returns, 1e-12)}
-        return metrics | ({"score": score / ended} if ended else {})
+        return metrics | ({"score": score} if ended else {})
 
     def _learn(self, lane: Lane, clock: Clock) -> tuple[int, dict[str, float]]:
         """Several epochs of minibatch steps; returns the samples learnt from, and the means of what they told."""
@@ -318,7 +317,7 @@ class SelfPlay:
 
     def _state_of_lane(self, clock: Clock) -> dict[str, Any]:
         lane = self.lanes[self.team.index]
-        lane.begin()
+        lane.dice.take_up()
         return lane.state()
 
     def load(self, state: dict[str, Any]) -> None:
@@ -346,14 +345,12 @@ class Lane:
     """One lane's part: it plays its share of the games, and computes its share of every gradient."""
 
     def __init__(self, trainer: SelfPlay, lane: int, lanes: int, seed: int, opponents: Opponents):
-        game, self.settings, self.share = trainer.game, trainer.settings, 1 / lanes
-        if lanes > 1:
-            share = game.games // lanes
-            game = game.again(share, first=game.first + lane * share)
+        game, self.settings, self.share = share_of(trainer.game, lane, lanes), trainer.settings, 1 / lanes
         self.actions, self.device = Actions(game.spec.action), trainer.device
         self.nets, self.parameters = trainer.nets, trainer.parameters
-        self.generator = torch.Generator(self.device).manual_seed(seed * 1009 + lane)
-        table = Table(game, opponents, trainer.pool, seed * 1009 + lane)
+        own_seed, self.dice = lanes_seed(seed, lane), Dice(seed, lane)
+        self.generator = torch.Generator(self.device).manual_seed(own_seed)
+        table = Table(game, opponents, trainer.pool, own_seed)
         # a seat's last decision in a segment only bootstraps the one before: play a round more than there are samples
         # of, and where the net has one seat, not always the next to decide, another
         deciders, seats = game.spec.deciders, game.spec.seats
@@ -368,26 +365,17 @@ class Lane:
         """What the expert makes of every row of the segment, once for all epochs."""
         self.entropy = self.settings.entropy
         """The weight of the policy's entropy in this iteration."""
-        self.random = torch.Generator().manual_seed(seed * 1009 + lane).get_state() if lane else None
-        """Torch's own random state, before this lane begins; that of the first belongs to the process."""
-        self.first = lane == 0
-
-    def begin(self) -> None:
-        """Take up the random state."""
-        if self.random is not None:
-            torch.set_rng_state(self.random)
-            self.random = None
 
     def state(self) -> dict[str, Any]:
         """The games in mid-play and the random states, as plain arrays: they may come from another process."""
         state = self.segment.state()
         state["generator"] = state["generator"].numpy()
-        return state if self.first else state | {"torch": torch.get_rng_state().numpy()}
+        return state | self.dice.state()
 
     def load(self, state: dict[str, Any]) -> None:
         """Put everything where `state` left it."""
         self.segment.load(state | {"generator": torch.from_numpy(state["generator"])})
-        self.random = None if self.first else torch.from_numpy(state["torch"])
+        self.dice.load(state)
 
     def play(self, clock: Clock) -> Counts:
         """Play a segment."""
@@ -470,16 +458,6 @@ class Lane:
         if self.settings.precision != "bfloat16":
             return nullcontext()
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
-
-
-def refuse_batch_statistics(net: nn.Module, lanes: int) -> None:
-    """Raise a ValueError if a net keeps running batch statistics that lanes or workers would each have of their own."""
-    if not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules()):
-        return
-    if lanes > 1:
-        raise ValueError(f"lanes={lanes}: running batch statistics would differ from lane to lane; use lanes=1")
-    if here().count > 1:
-        raise ValueError("running batch statistics would differ from worker to worker; use one worker")
 
 
 class _precision:

@@ -6,10 +6,10 @@ gradients flow through all that it remembers within one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,8 +17,7 @@ from velodrome.games.game import Game
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
 from velodrome.learn.step import fallen
-from velodrome.learn.trainer import Progress
-from velodrome.learn.workers import here
+from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
 
 
@@ -58,46 +57,70 @@ class Recurrent:
 class RecurrentPpo(Pupil):
     """The algorithm at work."""
 
-    def __init__(self, game: Game, net: SequenceNet, settings: Recurrent, *, seed: int = 0, device: str = "cpu"):
-        """`net` is a module."""
+    def __init__(
+        self,
+        game: Game,
+        net: SequenceNet,
+        settings: Recurrent,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        lanes: int = 1,
+    ):
+        """`net` is a module. Several `lanes` are for the CPU alone."""
         self.settings = settings
-        sequences = Sequences(game, net, settings.rows, torch.Generator(device).manual_seed(seed), device)
+
+        def play(own: Game, seed: int) -> Sequences:
+            return Sequences(own, net, settings.rows, torch.Generator(device).manual_seed(seed), device)
+
         super().__init__(
-            sequences, seed=seed, rate=settings.rate, gradient_clip=settings.gradient_clip, average=settings.average
+            game,
+            net,
+            play,
+            seed=seed,
+            device=device,
+            rate=settings.rate,
+            minibatch=settings.minibatch,
+            gradient_clip=settings.gradient_clip,
+            average=settings.average,
+            lanes=lanes,
         )
 
-    def iterate(self, clock: Clock) -> Progress:
+    def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """Play a sequence of each game, learn from it."""
-        settings = self.settings
-        self.begin(fallen(settings.rate, self.iteration, settings.rate_halves))
+        settings, lane, team = self.settings, self.lane, self.team
+        self.optimizer.rate = fallen(settings.rate, self.iteration, settings.rate_halves)
         self.nets["net"].eval()  # without dropout PPO's ratio is 1 before the first update
-        played, counts = self.sequences.play(clock)
+        played, counts = lane.sequences.play(clock)
+        team.gather(clock)
         with clock("collect.encode"):
             advantage = advantages(played, settings.reward_scale, settings.discount, settings.trace)
             returns, known = advantage + played["value"], played["known"]
-            unknown, spread = advantage[known].var(), returns[known].var()
+            spread = team.spread(advantage[known], returns[known], torch.from_numpy(lane.sequences.outcomes))
+            (_, mean, unknown), (_, _, of_returns), (ended, score, _) = spread
             played["returns"] = returns
-            played["advantage"] = (advantage - advantage[known].mean()) / (advantage[known].std() + 1e-8)
+            played["advantage"] = (advantage - mean) / (math.sqrt(max(unknown, 0.0)) + 1e-8)
+        games = len(known)
         sums, norms, steps = torch.zeros(len(METRICS)), 0.0, 0
-        size = min(settings.minibatch, self.game.games)
+        size = min(self.minibatch, games)
         for _ in range(settings.epochs):
             with clock("learn.sample"):
-                order = torch.randperm(self.game.games, generator=self.generator)
+                order = torch.randperm(games, generator=lane.generator)
             moved, before = 0.0, steps
-            for which in torch.split(order, size)[: len(order) // size]:
+            for which in torch.split(order, size)[: games // size]:
                 told, norm, samples = self._learn(played, which, clock)
                 sums, norms, steps = sums + told, norms + norm, steps + 1
                 counts.learner_samples += samples
                 moved += float(told[METRICS.index("kl")])
-            if settings.kl_stop and here().exchange(np.array([[moved]])).mean() / (steps - before) > settings.kl_stop:
+            with clock("wait"):
+                moved = float(team.exchange(moved).mean()) / (steps - before)
+            if settings.kl_stop and moved > settings.kl_stop:
                 break
-        self.iteration += 1
-        metrics = dict(zip(METRICS, (sums / steps).tolist(), strict=True))
-        metrics["explained_variance"] = float(1 - unknown / spread.clamp_min(1e-12))
-        metrics |= {"gradient_norm": norms / steps, "rate": self.optimizer.rate}
-        if self.sequences.outcomes.size:
-            metrics["score"] = float(self.sequences.outcomes.mean())
-        return Progress(counts, metrics)
+        with clock("wait"):
+            found = team.exchange(*(sums / steps).tolist()).mean(0).tolist()
+        metrics = dict(zip(METRICS, found, strict=True))
+        metrics |= {"explained_variance": 1 - unknown / max(of_returns, 1e-12), "gradient_norm": norms / steps}
+        return counts, metrics | ({"score": score} if ended else {})
 
     def _learn(self, played: Tensors, which: Tensor, clock: Clock) -> tuple[Tensor, float, int]:
         """A step from some of the sequences: what it told, the norm of its gradient, and its samples."""
@@ -109,7 +132,7 @@ class RecurrentPpo(Pupil):
         with clock("learn.forward"):
             outputs, _ = self.net.unroll(views, parts_of(drawn, MEMORY))
         with clock("learn.loss"):
-            actions = self.sequences.actions
+            actions = self.lane.sequences.actions
             taken = {name: outputs[name][known] for name in actions.heads}
             action = {name: part[known] for name, part in parts_of(drawn, ACTION).items()}
             seen = {name: views[name][known] for name in actions.masks}

@@ -6,27 +6,30 @@ A game that ends in the middle of a sequence waits for the next one to begin; wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from velodrome.games.game import Game
+from velodrome.games.game import Bits, Game
 from velodrome.learn.actions import Actions
 from velodrome.learn.adam import Adam, Average, decays, young
-from velodrome.learn.lanes import Lanes
+from velodrome.learn.lanes import Dice, Lanes, lanes_seed, possible, refuse_batch_statistics, refuse_uneven, share_of
 from velodrome.learn.memory import keep_freed_memory
-from velodrome.learn.trainer import Counts, Memory, Policy, Telling, Views
+from velodrome.learn.replay import Replay
+from velodrome.learn.trainer import Counts, Memory, Policy, Progress, Telling, Views
 from velodrome.meter.clock import Clock
+from velodrome.runs.segments import Segments
 
 Tensors = dict[str, Tensor]
 NEVER = np.iinfo(np.int64).max
 VIEW, LABEL, MEMORY, ACTION = "view.", "label.", "memory.", "action."
 """Before the names of what a sequence holds of each kind."""
-ASIDE = 8
-"""Decisions for which a teacher that strays does so, in the mean."""
+ASIDE, SELDOM = 24, -1.4
+"""Decisions for which a teacher that strays does so, in the mean; and the logit of every bit then: who clicks in every
+second decision stays where it is."""
 
 
 class SequenceNet(Protocol):
@@ -172,7 +175,11 @@ class Sequences:
         draw = torch.rand(len(self.over), generator=self.generator, device=self.device)
         begins = self.strays / ((1 - self.strays) * ASIDE)
         self.straying = torch.where(self.straying, draw >= 1 / ASIDE, draw < begins)
-        anything = {name: torch.zeros(len(draw), n, device=self.device) for name, n in self.actions.heads.items()}
+        bits = {part.name for part in self.actions.parts if isinstance(part, Bits)}
+        anything = {
+            name: torch.full((len(draw), n), SELDOM if name in bits else 0.0, device=self.device)
+            for name, n in self.actions.heads.items()
+        }
         return self.actions.sample(anything, there, self.generator)[0]
 
     def state(self) -> dict[str, Any]:
@@ -225,60 +232,96 @@ class SequencePolicy(Telling):
 
 
 class Pupil:
-    """A player of sequences that learns from them: the steps of its net, their average, and how both go on."""
+    """A player of sequences that learns from them: the steps of its net, their average, and how both go on. Lanes share
+    its games, and the rows of a step."""
 
     def __init__(
         self,
-        sequences: Sequences,
+        game: Game,
+        net: SequenceNet,
+        play: Callable[[Game, int], Sequences],
         *,
         seed: int,
+        device: str,
         rate: float,
+        minibatch: int,
         gradient_clip: float,
         average: float,
         small: float = 1e-5,
         decay: float = 0.0,
+        memory: int = 0,
+        lanes: int = 1,
     ):
-        """What plays the sequences is a module. `average` is the decay of the running average of its weights; without
-        one, the latest weights play."""
-        net = sequences.net
+        """`net` is a module; `play` makes the sequences of a lane's games with its seed; the last `memory` may be kept.
+        `average` is the decay of the running average of the net's weights; without one, the latest weights play.
+        Several `lanes` are for the CPU alone."""
         if not isinstance(net, nn.Module):
             raise TypeError("what plays sequences is to be a module")
+        refuse_uneven(lanes, game.games, minibatch)
         keep_freed_memory()
-        self.game, self.sequences, self.device = sequences.game, sequences, sequences.device
-        self.nets: dict[str, nn.Module] = {"net": net.to(self.device)}
+        lanes = lanes if possible(device) else 1
+        refuse_batch_statistics(net, lanes)
+        self.game, self.device = game, device
+        self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         self.net: SequenceNet = net
-        self.generator = torch.Generator().manual_seed(seed)
-        self.optimizer = Adam(list(net.parameters()), rate, small=small, decay=decays(net, decay))
+        self.parameters = list(net.parameters())
+        self.optimizer = Adam(self.parameters, rate, lanes=lanes, small=small, decay=decays(net, decay))
         self.average = Average(net, self.optimizer, average) if average else None
-        self.gradient_clip, self._keep, self._alone = gradient_clip, average, Lanes(1, {})
+        self.gradient_clip, self.minibatch, self._keep = gradient_clip, minibatch // lanes, average
+        self.lanes = [
+            PupilLane(play, share_of(game, lane, lanes), memory // lanes, seed, lane) for lane in range(lanes)
+        ]
+        self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
         self.iteration = 0
 
-    def begin(self, rate: float) -> None:
-        """Begin an iteration, with its learning rate."""
-        if self.iteration == 0 and self.average is not None:
-            self.average.begin()  # an earlier stage may have changed the weights
-        self.optimizer.rate = rate
+    @property
+    def lane(self) -> PupilLane:
+        """The one that this process is."""
+        return self.lanes[self.team.index]
+
+    def iterate(self, clock: Clock) -> Progress:
+        """Play a sequence of each game, and learn."""
+        if self.iteration == 0:  # an earlier stage may have changed the weights, and lanes that have begun know of none
+            self.team.close()
+            if self.average is not None:
+                self.average.begin()
+        return self.team.iterate(clock)
+
+    def _iterate(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
+        """This lane's part of it: its counts, and the metrics of all."""
+        self.lane.dice.take_up()
+        counts, told = self.work(clock)
+        told["rate"] = self.optimizer.rate
+        self.iteration += 1
+        return counts, told
+
+    def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
+        """An iteration in this lane."""
+        raise NotImplementedError
 
     def step(self, loss: Tensor, clock: Clock) -> float:
-        """Move the weights, and their average; returns the gradient's norm."""
-        parameters = list(self.nets["net"].parameters())
+        """Move the weights, and their average, by what all lanes have lost in the mean; returns the gradient's norm."""
         with clock("learn.backward"):
-            for parameter in parameters:
+            for parameter in self.parameters:
                 parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.bring(0, parameters)
-        self.optimizer.average(self._alone, clock)
+            (loss / self.team.count).backward()  # type: ignore[no-untyped-call]
+            self.optimizer.bring(self.team.index, self.parameters)
+        with clock("wait"):
+            self.team.meet()
+        self.optimizer.average(self.team, clock)
         with clock("learn.optimize"):
-            norm = self.optimizer.step(self._alone, self.gradient_clip)
+            norm = self.optimizer.step(self.team, self.gradient_clip)
             if self.average is not None:
                 self.average.keep = young(self._keep, self.optimizer.steps)
-                self.average.follow(self.optimizer.own(self._alone))
+                self.average.follow(self.optimizer.own(self.team))
+        with clock("wait"):
+            self.team.meet()
         return norm
 
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged player if there is one, once it has begun; else the player."""
         net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]
-        return SequencePolicy(net, self.sequences.actions, greedy, self.device)
+        return SequencePolicy(net, self.lanes[0].sequences.actions, greedy, self.device)
 
     def state(self) -> dict[str, Any]:
         """Everything that a bit-exact continuation needs."""
@@ -287,9 +330,13 @@ class Pupil:
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.net.state_dict(),
-            "sequences": self.sequences.state(),
-            "generator": self.generator.get_state(),
+            "lanes": self.team.run("state", Clock(enabled=False)),
         }
+
+    def _state_of_lane(self, clock: Clock) -> dict[str, Any]:
+        self.lane.dice.take_up()
+        state = self.lane.state()
+        return state if self.team.index == 0 else as_arrays(state)
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from `state`."""
@@ -299,5 +346,49 @@ class Pupil:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.net.load_state_dict(state["average"])
+        self.team.close()
+        for lane, saved in zip(self.lanes, state["lanes"], strict=True):
+            lane.load(saved)
+
+
+class PupilLane:
+    """What a lane has of its own: its games, what is random in it, and what it keeps of its play, if it does."""
+
+    def __init__(
+        self,
+        play: Callable[[Game, int], Sequences],
+        game: Game,
+        memory: int,
+        seed: int,
+        lane: int,
+    ):
+        own = lanes_seed(seed, lane)
+        self.sequences = play(game, own)
+        self.kept = Replay(memory, game.games) if memory else None
+        self.generator, self.dice = torch.Generator().manual_seed(own), Dice(seed, lane)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a bit-exact continuation needs."""
+        return {
+            "sequences": self.sequences.state(),
+            "generator": self.generator.get_state(),
+            "kept": None if self.kept is None else self.kept.state(),
+            **self.dice.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put everything where `state` left it."""
         self.sequences.load(state["sequences"])
         self.generator.set_state(torch.as_tensor(state["generator"]))
+        if self.kept is not None:
+            self.kept.load(state["kept"])
+        self.dice.load(state)
+
+
+def as_arrays(state: Any) -> Any:
+    """A state without tensors: those would be handed to another process by their files."""
+    if isinstance(state, Tensor):
+        return state.numpy()
+    if isinstance(state, Segments):
+        return Segments([as_arrays(chunk) for chunk in state])
+    return {name: as_arrays(part) for name, part in state.items()} if isinstance(state, dict) else state

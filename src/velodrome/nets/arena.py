@@ -27,11 +27,11 @@ Views = Mapping[str, Tensor]
 Outputs = dict[str, Tensor]
 Memory = dict[str, Tensor]
 
-OBJECT, OBJECTS = 20, 16
-"""Numbers of an object, and objects on a screen."""
+PLAYER, OBJECT, OBJECTS = 16, 20, 16
+"""Numbers of the ship, of an object, and objects on a screen."""
 NEAR = 8
 """Objects in a sample."""
-SAMPLE, STATE, GOAL = 16 + NEAR * OBJECT + 16, 64, 64
+SAMPLE, STATE, GOAL = PLAYER + NEAR * OBJECT + 16, 64, 64
 """Numbers of a sample, of its beginning that the executor sees, and of a goal."""
 MODES = ("fight", "loot", "flee", "explore", "cautious")
 APPROACH, ABOUT, PLACE = 4, 32, 2

@@ -18,7 +18,9 @@ from velodrome.nets.arena import (
     CENTRE,
     GOAL,
     MODES,
+    OBJECT,
     PLACE,
+    PLAYER,
     SAMPLE,
     STATE,
     Execution,
@@ -36,6 +38,9 @@ from velodrome.nets.parts import Plain
 
 EXECUTOR = "executor."
 """Before the names of what the executor remembers."""
+FAINT = {"player": {2: 60.0, 3: 60.0}, "objects": {8: 20.0, 9: 10.0}}
+"""Numbers of the views that are small beside the others, and by how much: the ship's velocity, and the sizes by which
+kinds of objects are told apart."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Levels:
     """How widely the pointer is spread at first, as `learn.actions` has it; it is the same everywhere."""
     values: int = 64
     """Width of the layer by which values are estimated."""
+    evened: bool = False
+    """Whether what is faint in the views is brought to the size of the rest."""
 
 
 class ArenaPlayer(nn.Module):
@@ -80,6 +87,12 @@ class ArenaPlayer(nn.Module):
         self.executor = Executor(settings.execution)
         self.value = Plain(settings.execution.width + SAMPLE, settings.values, 1)
         self.spread = nn.Parameter(torch.full((PLACE,), settings.spread))
+        self.scales = nn.Module()
+        for name, width in (("player", PLAYER), ("objects", OBJECT)):
+            scale = torch.ones(width)
+            for number, times in FAINT[name].items():
+                scale[number] = times
+            self.scales.register_buffer(name, scale, persistent=False)
 
     def start(self, rows: int) -> Memory:
         """What so many rows remember before their first step: no goal, and a target in the middle of the screen."""
@@ -103,6 +116,7 @@ class ArenaPlayer(nn.Module):
 
     def unroll(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """Sequences `[rows, steps, ...]` that go on behind what is remembered, and what is remembered after them."""
+        views = self._evened(views)
         settings, samples = self.settings, sample_of(views)
         steps = torch.arange(samples.shape[1], device=samples.device)
         frame = memory["frame"].unsqueeze(1) + settings.frames * steps
@@ -133,6 +147,7 @@ class ArenaPlayer(nn.Module):
     def ask_all(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """What moves come of one step, as in `act`, but that all levels are asked in all rows, and what is not due is
         dropped: no shape then depends on a number."""
+        views = self._evened(views)
         settings, sample = self.settings, sample_of(views)
         strategic, tactical = (
             (memory["frame"] % every < settings.frames).unsqueeze(-1)
@@ -159,6 +174,11 @@ class ArenaPlayer(nn.Module):
             "known": seen["known"] & strategic | memory["known"] & ~strategic,
         }
         return outputs, after | {EXECUTOR + name: part for name, part in own.items()}
+
+    def _evened(self, views: Views) -> Views:
+        if not self.settings.evened:
+            return views
+        return {**views, **{name: views[name] * scale for name, scale in self.scales.named_buffers()}}
 
     def _fresh(self, fresh: Tensor, due: Tensor) -> Tensor:
         return held(fresh.new_zeros(len(due), fresh.shape[1]), fresh, due)

@@ -58,9 +58,14 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x [..., n, inputs]`."""
-        query, key, value = (layer(x).tanh() for layer in (self.query, self.key, self.value))
-        found = (query @ key.transpose(-1, -2)).softmax(-1) @ value
+        value = self.value(x).tanh()
+        found = self.weights(x) @ value
         return found + value if self.keeps_own else found  # type: ignore[no-any-return]
+
+    def weights(self, x: Tensor) -> Tensor:
+        """How much each looks at each, `[..., n, n]`."""
+        query, key = (layer(x).tanh() for layer in (self.query, self.key))
+        return (query @ key.transpose(-1, -2)).softmax(-1)  # type: ignore[no-any-return]
 
 
 class Critic(nn.Module):

@@ -85,6 +85,8 @@ class Thoughts:
     """What choices are made of, `[rows, agents, targets, inputs]`, what is known of others last."""
     choices: Tensor
     """The action's numbers."""
+    chances: Tensor
+    """With which each thinks that each other goes for what, `[rows, agents, agents, targets]`."""
     goals: Tensor
     """What each thinks that each goes for, as numbers for an action, `[rows, agents, agents, targets]`."""
     sees: Tensor | None
@@ -125,6 +127,10 @@ class Tom2cNet(nn.Module):
         """Look at views `[rows, agents, ...]`."""
         raise NotImplementedError
 
+    def things(self, seen: Tensor) -> Tensor:
+        """What attention chooses from, `[rows, agents, n, any]`."""
+        raise NotImplementedError
+
     def believe(self, sight: Sight, own: Tensor | None, minds: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """What each thinks that each goes for, as chances and as numbers for an action; and sees."""
         raise NotImplementedError
@@ -146,6 +152,13 @@ class Tom2cNet(nn.Module):
         raise NotImplementedError
 
     # -- what does not ----------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def looks(self, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """How much of its attention falls on each thing that is there to be seen, `[rows, n]`."""
+        things = self.things(views["seen"].to(self.feature.weight.device))
+        weights = self.attention.weights(self.encoder(things)).mean(-2)
+        return {"attention": weights * (things != 0).any(-1)}
 
     def start(self, rows: int) -> Memory:
         """What so many agents remember at first."""
@@ -174,7 +187,7 @@ class Tom2cNet(nn.Module):
                 kept["arrives"] = arrives.to(minds.device)
         thoughts = self._think(sight, own, minds, kept, spans)
         after = {"beliefs": minds} if own is None else {"own": own, "beliefs": minds}
-        return {self.part: thoughts.choices, "edges": thoughts.edges}, after, kept
+        return {self.part: thoughts.choices, "edges": thoughts.edges, "believes": thoughts.chances}, after, kept
 
     def unroll(self, played: Played, spans: Timing) -> Outputs:
         """Over a segment: the action's numbers and the team's `value`; what each thinks of each, `goals` and maybe
@@ -239,7 +252,7 @@ class Tom2cNet(nn.Module):
             choices = self.choose(given)
         with spans.comprehend():
             choices = self.settle(choices, goals.detach(), arrive)
-        return Thoughts(given, choices, goals, sees, logits, edges)
+        return Thoughts(given, choices, chances, goals, sees, logits, edges)
 
     @torch.no_grad()
     def _nodes(self, sight: Sight, chances: Tensor, minds: Tensor, oneself: Tensor) -> Tensor:
@@ -268,8 +281,12 @@ class Sensors(Tom2cNet):
         self.actor = nn.Linear(WIDTH + OF_OTHERS, 2)
         normalise_rows(self.actor, 1.0)
 
+    def things(self, seen: Tensor) -> Tensor:
+        """Targets, then obstacles. What is not seen is zeros, and looked at like everything else."""
+        return seen
+
     def look(self, views: Mapping[str, Tensor]) -> Sight:
-        """What is not seen is zeros, and looked at like everything else."""
+        """Targets one by one, obstacles in the mean."""
         seen, n = views["seen"], self.targets
         found = self.attention(self.encoder(seen))
         known = (seen[..., :n, :] != 0).any(-1).to(seen.dtype)
@@ -320,12 +337,15 @@ class Walkers(Tom2cNet):
         self.actor = nn.Linear(places + WIDTH + OF_OTHERS, 1)
         normalise_rows(self.actor, 0.1)
 
+    def things(self, seen: Tensor) -> Tensor:
+        """The landmarks."""
+        return seen[..., -2 * self.agents :].reshape(*seen.shape[:-1], self.agents, 2)
+
     def look(self, views: Mapping[str, Tensor]) -> Sight:
         """Landmarks are seen from where one is; of others also how fast they are."""
         seen, n = views["seen"], self.agents
-        speed, place, others, marks = torch.split(seen, [2, 2, 2 * (n - 1), 2 * n], -1)
-        shape = seen.shape[:-1]
-        others, marks = others.reshape(*shape, n - 1, 2), marks.reshape(*shape, n, 2)
+        speed, place, others, _ = torch.split(seen, [2, 2, 2 * (n - 1), 2 * n], -1)
+        others, marks = others.reshape(*seen.shape[:-1], n - 1, 2), self.things(seen)
         found, far = self.attention(self.encoder(marks)), marks.norm(dim=-1)
         known = (far == far.amin(-1, keepdim=True)).to(seen.dtype)
         apart = place.unsqueeze(1) - place.unsqueeze(2)

@@ -75,15 +75,21 @@ class Settings:
     """Published: width 128, two layers, dropout."""
     execution: Execution = Execution(width=128, states=16, gated=True, bearing=True, style=STEADY)
     """Published: width 256, 64 states, dropout."""
+    evened: bool = False
+    """Whether numbers that are small in the views, as published, are brought to the size of the others: the ship's
+    velocity, and the sizes by which kinds of objects are told apart. Who sees how it moves learns to go on like that,
+    and not what the teacher goes by: its errors are smaller in the teacher's play, and it plays worse."""
     lessons: Lessons = Lessons()
     pretraining: int = 100
     """Iterations of learning from the teacher's play."""
     corrected: int = 800
     """Iterations of learning from what it says of the bot's."""
-    offline: Teaching = Teaching(rate_halves=200, strays=0.4)
+    offline: Teaching = Teaching(rate_halves=200, strays=0.6)
     corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
     online: Recurrent = Recurrent()
+    lanes: int = 2
+    """Processes that play and learn side by side, one core each."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,10 @@ def _stages(settings: Settings, seed: int, device: str) -> Stages:
     if settings.objects < NEAR:
         raise ValueError(f"objects={settings.objects}: the bot's samples hold {NEAR}")
     torch.manual_seed(seed)
-    levels = Levels(settings.strategy, settings.tactics, settings.execution, frames=settings.frames)
-    net, lessons = ArenaPlayer(levels), settings.lessons.told()
+    levels = Levels(
+        settings.strategy, settings.tactics, settings.execution, frames=settings.frames, evened=settings.evened
+    )
+    net, lessons, lanes = ArenaPlayer(levels), settings.lessons.told(), settings.lanes
     games = [
         make(
             "arena", settings.games, seed + stage, frames=settings.frames, longest=settings.longest,
@@ -129,8 +137,8 @@ def _stages(settings: Settings, seed: int, device: str) -> Stages:
         for stage in range(3)
     ]  # fmt: skip
     first, second = (
-        Apprentice(game, net, lessons, teaching, teacher="teacher", seed=seed, device=device)
+        Apprentice(game, net, lessons, teaching, teacher="teacher", seed=seed, device=device, lanes=lanes)
         for game, teaching in zip(games[:2], (settings.offline, settings.corrections), strict=True)
     )
-    online = RecurrentPpo(games[2], net, settings.online, seed=seed, device=device)
+    online = RecurrentPpo(games[2], net, settings.online, seed=seed, device=device, lanes=lanes)
     return Stages([(first, settings.pretraining), (second, settings.corrected), (online, 0)])

@@ -6,7 +6,20 @@ import numpy as np
 
 from velodrome.games.coverage.rules import HALF_VIEW, RANGE, covered
 from velodrome.games.game import Array
-from velodrome.games.scene import FAINTEST, Bars, Disc, Line, Mind, Scene, Shape, Wedge, messages, wishes
+from velodrome.games.scene import (
+    FAINTEST,
+    Bars,
+    Disc,
+    Line,
+    Mind,
+    Scene,
+    Shape,
+    Wedge,
+    attention,
+    beliefs,
+    messages,
+    wishes,
+)
 
 MARGIN = 450.0
 """How much is shown around the sensors, at least."""
@@ -31,12 +44,15 @@ def scene_of(game: Array, sensors: int, targets: int, longest: int, mind: Mind) 
         shapes |= _sensor(game, i) | _wants(game, i, mind)
         bars += wishes(mind, "track", i, names, f"sensor {i} tracks", i)
     shapes |= messages(mind, x, y, 14)
+    target_x, target_y = game["target_x"][:targets], -game["target_y"][:targets]
+    shapes |= beliefs(mind, x, y, target_x, target_y, 8)
+    shapes |= attention(mind, sensors, target_x, target_y, 1.5 * TARGET)
     says = f"decision {game['time']} of {longest}: {sum(seen)} of {targets} targets in view"
     if game["time"]:
         says += f", {100 * game['returned'] / game['time']:.0f} % in the mean"
     beyond = MARGIN - 4 * TARGET
-    all_x = np.concatenate([x - beyond, x + beyond, game["target_x"][:targets]])
-    all_y = np.concatenate([y - beyond, y + beyond, -game["target_y"][:targets]])
+    all_x = np.concatenate([x - beyond, x + beyond, target_x])
+    all_y = np.concatenate([y - beyond, y + beyond, target_y])
     edge = 4 * TARGET
     bounds = all_x.min() - edge, all_y.min() - edge, all_x.max() + edge, all_y.max() + edge
     return Scene(bounds, shapes, says, bars, [f"sensor {i}" for i in range(sensors)], pace=3.0)

@@ -6,7 +6,21 @@ import numpy as np
 
 from velodrome.games.game import Array
 from velodrome.games.particles.physics import EAST, NORTH, SOUTH, WEST, World
-from velodrome.games.scene import FAINTEST, Bars, Box, Disc, Line, Mind, Scene, Shape, Text, messages, wishes
+from velodrome.games.scene import (
+    FAINTEST,
+    Bars,
+    Box,
+    Disc,
+    Line,
+    Mind,
+    Scene,
+    Shape,
+    Text,
+    attention,
+    beliefs,
+    messages,
+    wishes,
+)
 
 PUSHES = ("nothing", "east", "west", "north", "south")
 REACH = 1.35
@@ -38,7 +52,10 @@ def scene_of(game: Array, world: World, says: str, names: list[str], colours: li
         else:
             bars += _pushes(mind, agent, names[agent])
             shapes |= _push(game, world, agent, mind)
-    shapes |= messages(mind, game["x"], -game["y"], 0.008)
+    all_x, all_y, marks = game["x"], -game["y"], slice(int(world.marks))
+    mark_x, mark_y = game["mark_x"][marks], -game["mark_y"][marks]
+    shapes |= messages(mind, all_x, all_y, 0.008) | beliefs(mind, all_x, all_y, mark_x, mark_y, 0.012)
+    shapes |= attention(mind, int(world.agents), mark_x, mark_y, 1.5 * MARK)
     return Scene(
         (-REACH, -REACH, REACH, REACH), shapes, says, bars, names, pace=6.0 if "goal" not in mind.chances else 1
     )

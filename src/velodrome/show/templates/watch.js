@@ -5,7 +5,10 @@ const canvas = find("board"), pen = canvas.getContext("2d");
 const still = matchMedia("(prefers-reduced-motion: reduce)"), narrow = matchMedia("(max-width: 48rem)");
 const EVERYONE = -1, SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
 const GLIDES = new Set(["x", "y", "to_x", "to_y", "radius", "width", "height", "size", "round", "share", "strength", "half"]);
-const MINDS = { looks: "attention", sees: "sight of who is shown", tells: "messages", wants: "wishes" };
+const MINDS = {
+  looks: "attention", sees: "sight of who is shown", believes: "beliefs of who is shown", tells: "messages", wants: "wishes",
+};
+const ALONE = new Set(["sees", "believes"]);  // of everyone at once, they would hide all else
 const MOST_BARS = 14, LETTER = 40;
 let films = [], film, at = 0, playing = false, speed = 1, who = EVERYONE, before = 0, shown = "";
 const hidden = new Set();
@@ -292,7 +295,7 @@ function fit() {
 function isDrawn(it) {
   if (hidden.has(it.layer)) return false;
   if (!(it.layer in MINDS)) return true;
-  return it.of === EVERYONE || it.of === who || (who === EVERYONE && it.layer !== "sees");
+  return it.of === EVERYONE || it.of === who || (who === EVERYONE && !ALONE.has(it.layer));
 }
 
 function draw() {
