@@ -240,11 +240,11 @@ def messages(mind: Mind, x: Array, y: Array, width: float, bow: float = 0.15) ->
     }
 
 
-def attention(mind: Mind, seats: int, x: Array, y: Array, radius: float) -> dict[str, Shape]:
+def attention(mind: Mind, x: Array, y: Array, radius: float) -> dict[str, Shape]:
     """Rings around what each seat attends to, the stronger the more; another radius for each seat."""
     if "attention" not in mind.looks:
         return {}
-    weights = np.nan_to_num(mind.looks["attention"][:seats, : len(x)])
+    weights = np.nan_to_num(mind.looks["attention"][:, : len(x)])
     weights = weights / np.maximum(weights.max(1, keepdims=True), FAINTEST)
     return {
         f"looks {a} {thing}": Disc(

@@ -162,6 +162,31 @@ class Average:
         self.weights[part].lerp_(self.followed[part], 1 - self.keep)
 
 
+def step_together(
+    lanes: Lanes,
+    moved: Sequence[tuple[Adam, Sequence[nn.Parameter]]],
+    clip: float,
+    clock: Clock,
+    average: Average | None = None,
+) -> float:
+    """Move the parameters of each optimizer by what all lanes' gradients add up to, or their mean over all workers, and
+    the average of what the first one moves; returns the norm of its gradient. Every lane calls this."""
+    with clock("learn.optimize"):
+        for optimizer, parameters in moved:
+            optimizer.bring(lanes.index, parameters)
+    with clock("wait"):
+        lanes.meet()
+    for optimizer, _ in moved:
+        optimizer.average(lanes, clock)
+    with clock("learn.optimize"):
+        norms = [optimizer.step(lanes, clip) for optimizer, _ in moved]
+        if average is not None:
+            average.follow(moved[0][0].own(lanes))
+    with clock("wait"):
+        lanes.meet()
+    return norms[0]
+
+
 def young(keep: float, steps: int) -> float:
     """The decay of an average that has followed for few steps: it forgets faster where it began."""
     return min(keep, steps / (steps + 10))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from velodrome.games.game import Array, Choice, Game
 from velodrome.learn.actions import FORBIDDEN, Actions
-from velodrome.learn.adam import Adam, decays
+from velodrome.learn.adam import Adam, decays, step_together
 from velodrome.learn.lanes import Lanes
 from velodrome.learn.policy import NetPolicy, memory_of
 from velodrome.learn.trainer import Counts, Policy, Progress
@@ -181,10 +181,8 @@ class Imitate:
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizers[name].bring(0, parameters)
-        self.optimizers[name].average(self._alone, clock)
-        with clock("learn.optimize"):
-            return self.optimizers[name].step(self._alone, self.settings.gradient_clip)
+        moved = [(self.optimizers[name], parameters)]
+        return step_together(self._alone, moved, self.settings.gradient_clip, clock)
 
     def policy(self, greedy: bool = False) -> Policy:
         """The player."""

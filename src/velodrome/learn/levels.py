@@ -19,7 +19,7 @@ from torch import Tensor
 
 from velodrome.games.game import Box, Game
 from velodrome.learn.replay import Replay
-from velodrome.learn.sequences import LABEL, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
+from velodrome.learn.sequences import LABEL, MEMORY, VIEW, Pupil, SequenceNet, Tensors, parts_of
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
@@ -115,26 +115,10 @@ class Apprentice(Pupil):
         self.lessons, self.settings = tuple(lessons), settings
         self.boxes = {part.name: part for part in game.spec.action if isinstance(part, Box)}
         views = sorted({lesson.label for lesson in lessons} & game.views.keys())
-
-        def play(own: Game, seed: int) -> Sequences:
-            generator = torch.Generator(device).manual_seed(seed)
-            return Sequences(own, net, settings.rows, generator, device, teacher, views, settings.strays)
-
         super().__init__(
-            game,
-            net,
-            play,
-            seed=seed,
-            device=device,
-            rate=settings.rate,
-            minibatch=settings.minibatch,
-            gradient_clip=settings.gradient_clip,
-            average=settings.average,
-            small=1e-8,
-            decay=settings.decay,
-            memory=settings.memory,
-            lanes=lanes,
-        )
+            game, net, settings, seed=seed, device=device, lanes=lanes, small=1e-8, decay=settings.decay,
+            memory=settings.memory, teacher=teacher, labels=views, strays=settings.strays,
+        )  # fmt: skip
 
     def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """Play a sequence of each game, then learn from those that are kept."""

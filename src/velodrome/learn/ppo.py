@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from velodrome.games.game import Bits, Choice, Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.adam import Adam, Average, decays
+from velodrome.learn.adam import Adam, Average, decays, step_together
 from velodrome.learn.collect import Collector
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
 from velodrome.learn.lanes import (
@@ -243,6 +243,7 @@ class SelfPlay:
         share = min(settings.minibatch // lanes, rows)
         names = METRICS + ("from_expert",) * (lane.expected is not None)
         sums, norms, taken = torch.zeros(len(names), device=self.device), 0.0, 0
+        optimized = list(zip(self.optimizers, lane.parameters, strict=True))
         in_place = settings.accumulate == 1 and torch.device(self.device).type == "cpu"
         for _ in range(settings.epochs):
             with clock("learn.sample"):
@@ -250,10 +251,10 @@ class SelfPlay:
             before = sums.clone()
             for lo in range(0, rows - share + 1, share):
                 if in_place:
-                    for own, parameters in zip(self.optimizers, lane.parameters, strict=True):
+                    for own, parameters in optimized:
                         own.offer_places(self.team.index, parameters)
                 sums += lane.gradient(order[lo : lo + share], clock)
-                norms += self._step(lane, clock)
+                norms += step_together(self.team, optimized, settings.gradient_clip, clock, self.average)
                 taken += 1
             if settings.kl_stop:
                 moved = float((sums - before)[METRICS.index("kl")]) / (rows // share)
@@ -264,24 +265,6 @@ class SelfPlay:
         told = self.team.exchange(*(sums / taken).tolist()).mean(0)
         means = dict(zip(names, told.tolist(), strict=True)) | {"gradient_norm": norms / taken, "rate": self.rate}
         return taken * share, means
-
-    def _step(self, lane: Lane, clock: Clock) -> float:
-        """Move the weights by what all lanes' gradients add up to, or their mean over all workers; returns its norm,
-        that of the player's group."""
-        with clock("learn.optimize"):
-            for own, parameters in zip(self.optimizers, lane.parameters, strict=True):
-                own.bring(self.team.index, parameters)
-        with clock("wait"):
-            self.team.meet()
-        for own in self.optimizers:
-            own.average(self.team, clock)
-        with clock("learn.optimize"):
-            norms = [own.step(self.team, self.settings.gradient_clip) for own in self.optimizers]
-            if self.average is not None:
-                self.average.follow(self.optimizers[0].own(self.team))
-        with clock("wait"):
-            self.team.meet()
-        return norms[0]
 
     @property
     def rate(self) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from velodrome.games.game import Game
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
-from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Sequences, Tensors, parts_of
+from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Tensors, parts_of
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
@@ -69,22 +69,7 @@ class RecurrentPpo(Pupil):
     ):
         """`net` is a module. Several `lanes` are for the CPU alone."""
         self.settings = settings
-
-        def play(own: Game, seed: int) -> Sequences:
-            return Sequences(own, net, settings.rows, torch.Generator(device).manual_seed(seed), device)
-
-        super().__init__(
-            game,
-            net,
-            play,
-            seed=seed,
-            device=device,
-            rate=settings.rate,
-            minibatch=settings.minibatch,
-            gradient_clip=settings.gradient_clip,
-            average=settings.average,
-            lanes=lanes,
-        )
+        super().__init__(game, net, settings, seed=seed, device=device, lanes=lanes)
 
     def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """Play a sequence of each game, learn from it."""

@@ -6,7 +6,7 @@ A game that ends in the middle of a sequence waits for the next one to begin; wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from velodrome.games.game import Bits, Game
 from velodrome.learn.actions import Actions
-from velodrome.learn.adam import Adam, Average, decays, young
+from velodrome.learn.adam import Adam, Average, decays, step_together, young
 from velodrome.learn.lanes import Dice, Lanes, lanes_seed, possible, refuse_batch_statistics, refuse_uneven, share_of
 from velodrome.learn.memory import keep_freed_memory
 from velodrome.learn.replay import Replay
@@ -231,6 +231,35 @@ class SequencePolicy(Telling):
         return {name: part.cpu() for name, part in action.items()}, {name: part.cpu() for name, part in after.items()}
 
 
+class Learning(Protocol):
+    """Settings that all who learn from sequences have."""
+
+    @property
+    def rows(self) -> int:
+        """Decisions of a sequence."""
+        ...
+
+    @property
+    def minibatch(self) -> int:
+        """Sequences of a step."""
+        ...
+
+    @property
+    def rate(self) -> float:
+        """Of learning, at first."""
+        ...
+
+    @property
+    def gradient_clip(self) -> float:
+        """The gradient's norm at most."""
+        ...
+
+    @property
+    def average(self) -> float:
+        """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
+        ...
+
+
 class Pupil:
     """A player of sequences that learns from them: the steps of its net, their average, and how both go on. Lanes share
     its games, and the rows of a step."""
@@ -239,25 +268,23 @@ class Pupil:
         self,
         game: Game,
         net: SequenceNet,
-        play: Callable[[Game, int], Sequences],
+        learning: Learning,
         *,
         seed: int,
         device: str,
-        rate: float,
-        minibatch: int,
-        gradient_clip: float,
-        average: float,
+        lanes: int,
         small: float = 1e-5,
         decay: float = 0.0,
         memory: int = 0,
-        lanes: int = 1,
+        teacher: str | None = None,
+        labels: Sequence[str] = (),
+        strays: float = 0.0,
     ):
-        """`net` is a module; `play` makes the sequences of a lane's games with its seed; the last `memory` may be kept.
-        `average` is the decay of the running average of the net's weights; without one, the latest weights play.
-        Several `lanes` are for the CPU alone."""
+        """`net` is a module; the last `memory` sequences may be kept. A `teacher` is for `Sequences`, as what follows
+        it. Several `lanes` are for the CPU alone."""
         if not isinstance(net, nn.Module):
             raise TypeError("what plays sequences is to be a module")
-        refuse_uneven(lanes, game.games, minibatch)
+        refuse_uneven(lanes, game.games, learning.minibatch)
         keep_freed_memory()
         lanes = lanes if possible(device) else 1
         refuse_batch_statistics(net, lanes)
@@ -265,12 +292,14 @@ class Pupil:
         self.nets: dict[str, nn.Module] = {"net": net.to(device)}
         self.net: SequenceNet = net
         self.parameters = list(net.parameters())
-        self.optimizer = Adam(self.parameters, rate, lanes=lanes, small=small, decay=decays(net, decay))
-        self.average = Average(net, self.optimizer, average) if average else None
-        self.gradient_clip, self.minibatch, self._keep = gradient_clip, minibatch // lanes, average
-        self.lanes = [
-            PupilLane(play, share_of(game, lane, lanes), memory // lanes, seed, lane) for lane in range(lanes)
-        ]
+        self.optimizer = Adam(self.parameters, learning.rate, lanes=lanes, small=small, decay=decays(net, decay))
+        self.average = Average(net, self.optimizer, learning.average) if learning.average else None
+        self.learning, self.minibatch = learning, learning.minibatch // lanes
+        self.lanes = list[PupilLane]()
+        for lane in range(lanes):
+            own, generator = share_of(game, lane, lanes), torch.Generator(device).manual_seed(lanes_seed(seed, lane))
+            sequences = Sequences(own, net, learning.rows, generator, device, teacher, labels, strays)
+            self.lanes.append(PupilLane(sequences, memory // lanes, seed, lane))
         self.team = Lanes(lanes, {"iterate": self._iterate, "state": self._state_of_lane})
         self.iteration = 0
 
@@ -305,18 +334,10 @@ class Pupil:
             for parameter in self.parameters:
                 parameter.grad = None
             (loss / self.team.count).backward()  # type: ignore[no-untyped-call]
-            self.optimizer.bring(self.team.index, self.parameters)
-        with clock("wait"):
-            self.team.meet()
-        self.optimizer.average(self.team, clock)
-        with clock("learn.optimize"):
-            norm = self.optimizer.step(self.team, self.gradient_clip)
-            if self.average is not None:
-                self.average.keep = young(self._keep, self.optimizer.steps)
-                self.average.follow(self.optimizer.own(self.team))
-        with clock("wait"):
-            self.team.meet()
-        return norm
+        if self.average is not None:
+            self.average.keep = young(self.learning.average, self.optimizer.steps + 1)
+        moved = [(self.optimizer, self.parameters)]
+        return step_together(self.team, moved, self.learning.gradient_clip, clock, self.average)
 
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged player if there is one, once it has begun; else the player."""
@@ -354,18 +375,10 @@ class Pupil:
 class PupilLane:
     """What a lane has of its own: its games, what is random in it, and what it keeps of its play, if it does."""
 
-    def __init__(
-        self,
-        play: Callable[[Game, int], Sequences],
-        game: Game,
-        memory: int,
-        seed: int,
-        lane: int,
-    ):
-        own = lanes_seed(seed, lane)
-        self.sequences = play(game, own)
-        self.kept = Replay(memory, game.games) if memory else None
-        self.generator, self.dice = torch.Generator().manual_seed(own), Dice(seed, lane)
+    def __init__(self, sequences: Sequences, memory: int, seed: int, lane: int):
+        self.sequences, self.dice = sequences, Dice(seed, lane)
+        self.kept = Replay(memory, sequences.game.games) if memory else None
+        self.generator = torch.Generator().manual_seed(lanes_seed(seed, lane))
 
     def state(self) -> dict[str, Any]:
         """Everything that a bit-exact continuation needs."""

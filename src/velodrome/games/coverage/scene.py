@@ -46,7 +46,7 @@ def scene_of(game: Array, sensors: int, targets: int, longest: int, mind: Mind) 
     shapes |= messages(mind, x, y, 14)
     target_x, target_y = game["target_x"][:targets], -game["target_y"][:targets]
     shapes |= beliefs(mind, x, y, target_x, target_y, 8)
-    shapes |= attention(mind, sensors, target_x, target_y, 1.5 * TARGET)
+    shapes |= attention(mind, target_x, target_y, 1.5 * TARGET)
     says = f"decision {game['time']} of {longest}: {sum(seen)} of {targets} targets in view"
     if game["time"]:
         says += f", {100 * game['returned'] / game['time']:.0f} % in the mean"

@@ -55,7 +55,7 @@ def scene_of(game: Array, world: World, says: str, names: list[str], colours: li
     all_x, all_y, marks = game["x"], -game["y"], slice(int(world.marks))
     mark_x, mark_y = game["mark_x"][marks], -game["mark_y"][marks]
     shapes |= messages(mind, all_x, all_y, 0.008) | beliefs(mind, all_x, all_y, mark_x, mark_y, 0.012)
-    shapes |= attention(mind, int(world.agents), mark_x, mark_y, 1.5 * MARK)
+    shapes |= attention(mind, mark_x, mark_y, 1.5 * MARK)
     return Scene(
         (-REACH, -REACH, REACH, REACH), shapes, says, bars, names, pace=6.0 if "goal" not in mind.chances else 1
     )
