@@ -18,6 +18,7 @@ from typing import Any
 from common import Disturbance, Lines, called, keep, two_at_once, velodrome
 from velodrome.games import make
 from velodrome.learn.evaluate import evaluate
+from velodrome.learn.trainer import Trainer
 from velodrome.meter.statistics import mean
 from velodrome.recipes.restore import restore
 
@@ -35,6 +36,8 @@ ARMS = {
     "attention, steady": ("territory-attention", "--steady"),
 }
 ARM_SECONDS = 600
+LAND_GAMES = 200
+"""Of an arm's land in each place."""
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "plains": {}, "islands": {"map": "islands"}, "hills": {"map": "hills"},
     "a field in the middle": {"field": 48}, "in the corner": {"field": 48, "at": "corner"},
@@ -85,16 +88,19 @@ def all_skill() -> None:
     lines.close()
 
 
+def land_of(player: Trainer | str, place: str, games: int) -> float:
+    """The part of a place's land that a trainer's policy, or a scripted player, ends with."""
+    own: dict[str, Any] = {} if isinstance(player, str) else dict(player.game.spec.settings)
+    game = make("territory", **(own | ELSEWHERE[place] | {"score": "land"}))
+    return evaluate(player, game, episodes=games, seed=1000, greedy=True).score
+
+
 def arm(name: str, seed: int) -> dict[str, Any]:
     """One net, one seed, one core."""
     run = RUNS / f"{called(name)}-{seed}"
     found = trained(run, seed, ARM_SECONDS, *ARMS[name], "--lanes", "1", "--threads", "1")
     trainer = restore(run).trainer
-    options = trainer.game.spec.settings | {"score": "land"}
-    land = {
-        place: evaluate(trainer, make("territory", **(options | other)), episodes=GAMES, seed=1000, greedy=True).score
-        for place, other in ELSEWHERE.items()
-    }
+    land = {place: land_of(trainer, place, LAND_GAMES) for place in ELSEWHERE}
     return {"net": name, "seed": seed, "seconds": found["seconds"], "game_steps": found["game_steps"], "land": land}
 
 
@@ -111,6 +117,9 @@ def all_nets() -> None:
             found = mean([row["land"][place] for row in own])
             line |= {f"land, {place}": found.mean, f"{place} interval": list(found.interval)}
         together.append(line | {"seconds": ARM_SECONDS, "seeds": len(own)})
+    for bot in make("territory").spec.bots:
+        those = {f"land, {place}": land_of(bot, place, GAMES) for place in ELSEWHERE}
+        together.append({"net": f"none: {bot}", **those})
     keep("territory_nets_learning", lines.rows, together=together)
     lines.close()
 
