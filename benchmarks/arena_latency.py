@@ -36,7 +36,8 @@ PUBLISHED = Levels()
 def learnt(name: str) -> Levels:
     """The nets of a recipe, as they are by default, at a decision a frame."""
     settings = find(name).settings()
-    return Levels(settings.strategy, settings.tactics, settings.execution, evened=settings.evened)
+    levels = settings.strategy, settings.tactics, settings.execution
+    return Levels(*levels, marks=settings.marks, evened=settings.evened)
 
 
 SIZES: dict[str, Callable[[], Levels]] = {
@@ -50,13 +51,13 @@ SIZES: dict[str, Callable[[], Levels]] = {
 def decided(levels: Levels, bots: int, frames: int) -> Array:
     """Milliseconds of each decision of so many bots together, in frames after a first second."""
     torch.manual_seed(0)
-    game = make("arena", bots, 0)
-    policy = SequencePolicy(ArenaPlayer(levels).eval(), Actions(game.spec.action), True, "cpu")
+    game, net = make("arena", bots, 0, marks=levels.marks), ArenaPlayer(levels).eval()
+    policy = SequencePolicy(net, Actions(game.spec.action), True, "cpu")
     memory, generator = policy.start(bots), torch.Generator().manual_seed(0)
     memory["frame"] += torch.arange(bots) % EVERY
     spent = []
     for _ in range(EVERY + frames):
-        views = {name: torch.from_numpy(game.views[name]).flatten(0, 1) for name in ArenaPlayer.wants}
+        views = {name: torch.from_numpy(game.views[name]).flatten(0, 1) for name in net.wants}
         began = time.perf_counter()
         action, memory = policy.act(views, memory, generator)
         spent.append(1000 * (time.perf_counter() - began))

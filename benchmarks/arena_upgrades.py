@@ -63,7 +63,7 @@ UNSEEN, SEQUENCES = 32, 10
 RUNS = Path("runs/arena-upgrades")
 FOR_EVER = 10**9
 AS_REVIEWED = {
-    "execution.gated": False, "execution.bearing": False,
+    "marks": False, "execution.aims": False, "execution.bearing": False,
     "strategy.layers": 2, "lessons.smoothing": 0.0, "offline.average": 0.0, "offline.rate_halves": 0,
 }  # fmt: skip
 """How the bot was before its review, at the recipe's size: what else the recipe does is the same in all arms."""
@@ -109,7 +109,9 @@ SINGLE = {
     "Mamba: three blocks": Upgrade({"execution.blocks": 3}, "fast targets 5 to 10 % better"),
     "executor: LSTM": Upgrade({"execution.remembers": "lstm"}, "slower than Mamba, and worse"),
     "no residual": Upgrade({"execution.residual": False}, "worse"),
-    "residual with a gate": Upgrade({"execution.gated": True}),
+    "aims, or points elsewhere": Upgrade({"execution.aims": True}),
+    "told what is locked": Upgrade({"marks": True}),
+    "told what is locked, and aims": Upgrade({"marks": True, "execution.aims": True}),
     "told the target's bearing": Upgrade({"execution.bearing": True}),
     "faint views evened": Upgrade({"evened": True}),
     "ReLU": Upgrade(everywhere(activation="relu"), "fastest, good"),

@@ -451,6 +451,17 @@ def test_the_nearest_portal_always_has_a_place() -> None:
     assert seen["objects"][7, 19] == 1
 
 
+def test_marks_show_what_is_locked_and_what_the_ship_goes_for() -> None:
+    game = scene(marks=True)
+    put(game, 0, 100, 0, RAIDER)
+    put(game, 1, 200, 0, RAIDER)
+    put(game, FIRST_BOX, 300, 0)
+    assert look(game)["marks"].tolist()[:3] == [False, False, False]
+    game.records["locked"], game.records["wanted"] = 1, FIRST_BOX
+    assert look(game)["marks"].tolist()[:4] == [False, True, True, False]
+    assert "marks" not in scene().views
+
+
 def test_the_picture_shows_the_screen() -> None:
     game = scene(picture=True)
     record = game.records[0]

@@ -27,6 +27,7 @@ from velodrome.recipes.arena import Lessons
 from velodrome.runs.checkpoint import digest, weights_of
 
 CALM = Style(dropout=0.0)
+AIMING = {"execution": Execution(width=16, states=4, aims=True, style=CALM), "marks": True}
 TINY = Levels(
     Strategy(samples=4, width=16, heads=2, layers=1, style=CALM),
     Tactics(width=16, layers=1, between=Style("relu", dropout=0.0), style=CALM),
@@ -40,8 +41,8 @@ def player(frames: int = FRAMES, **changed: Any) -> ArenaPlayer:
     return ArenaPlayer(replace(TINY, frames=frames, **changed))
 
 
-def arena(games: int = 16, frames: int = FRAMES, seconds: int = 60) -> Game:
-    return make("arena", games, 0, frames=frames, longest=60 * seconds, objects=8)
+def arena(games: int = 16, frames: int = FRAMES, seconds: int = 60, marks: bool = False) -> Game:
+    return make("arena", games, 0, frames=frames, longest=60 * seconds, objects=8, marks=marks)
 
 
 def apprentice(
@@ -50,12 +51,14 @@ def apprentice(
     teaching = Teaching(rows=16, minibatch=16, minibatches=4, memory=64, warm_up=1, average=0.0)
     net = player() if net is None else net
     teaching = replace(teaching, **settings)
-    return Apprentice(arena(games, seconds=seconds), net, Lessons().told(), teaching, teacher="teacher", lanes=lanes)
+    game = arena(games, seconds=seconds, marks=net.settings.marks)
+    return Apprentice(game, net, Lessons().told(), teaching, teacher="teacher", lanes=lanes)
 
 
 def played(net: ArenaPlayer, rows: int, games: int = 3, share: float = 1.0) -> dict[str, Tensor]:
     """A sequence of games whose first were broken off, after two that nobody looks at: rows are at different frames."""
-    at = Sequences(arena(games), net, rows, torch.Generator().manual_seed(0), "cpu", "teacher", ("mode", "target"))
+    game, generator = arena(games, marks=net.settings.marks), torch.Generator().manual_seed(0)
+    at = Sequences(game, net, rows, generator, "cpu", "teacher", ("mode", "target"))
     for _ in range(2):
         at.play(Clock(), share)
     return at.play(Clock(), share)[0]
@@ -64,9 +67,10 @@ def played(net: ArenaPlayer, rows: int, games: int = 3, share: float = 1.0) -> d
 # -- the levels as one player -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("changed", [{}, AIMING])
 @pytest.mark.parametrize("frames", [1, FRAMES])
-def test_asking_all_levels_always_moves_as_asking_those_that_are_due(frames: int) -> None:
-    net = player(frames)
+def test_asking_all_levels_always_moves_as_asking_those_that_are_due(frames: int, changed: dict[str, Any]) -> None:
+    net = player(frames, **changed)
     views, memory = parts_of(played(net, 70), VIEW), net.start(3) | {"frame": torch.tensor([0, 4, 56])}
     with torch.no_grad():
         for step in range(70):
@@ -79,10 +83,10 @@ def test_asking_all_levels_always_moves_as_asking_those_that_are_due(frames: int
             assert then.keys() == memory.keys()
 
 
-@pytest.mark.parametrize("remembers", ["mamba", "lstm"])
+@pytest.mark.parametrize("changed", [{}, {"execution": replace(TINY.execution, remembers="lstm")}, AIMING])
 @pytest.mark.parametrize("frames", [1, 4, FRAMES])
-def test_steps_one_by_one_are_a_sequence(frames: int, remembers: str) -> None:
-    net = player(frames, execution=replace(TINY.execution, remembers=remembers))
+def test_steps_one_by_one_are_a_sequence(frames: int, changed: dict[str, Any]) -> None:
+    net = player(frames, **changed)
     views = parts_of(played(net, 70), VIEW)
     memory = net.start(3)
     memory["frame"] = torch.tensor([0, 4, 56])
@@ -121,7 +125,7 @@ def test_each_level_has_its_rate(frames: int, goals: int, targets: int) -> None:
             outputs, memory = net.act(views, memory)
         assert outputs["due.strategy"].tolist() == [(step + row) % goals == 0 for row in range(2)]
         assert outputs["due.tactics"].tolist() == [(step + row) % targets == 0 for row in range(2)]
-        for name, level in (("goal", "strategy"), ("samples", "strategy"), ("target", "tactics")):
+        for name, level in (("goal", "strategy"), ("samples", "strategy"), ("target", "tactics"), ("aim", "tactics")):
             stays = ~outputs[f"due.{level}"]
             assert torch.equal(memory[name][stays], before[name][stays])
     assert sum(asked["executor"]) == 2 * steps
@@ -232,7 +236,7 @@ def test_games_with_several_seats_are_refused() -> None:
 
 def test_nobody_sees_what_the_teacher_knows() -> None:
     net = player()
-    net.wants = (*net.wants, "mode")  # type: ignore[assignment]
+    net.wants = (*net.wants, "mode")
     with pytest.raises(ValueError, match="mode is no player's to see"):
         Sequences(arena(2), net, 4, torch.Generator(), "cpu")
 
@@ -240,14 +244,34 @@ def test_nobody_sees_what_the_teacher_knows() -> None:
 # -- learning from a teacher ------------------------------------------------------------------------------------------
 
 
-def test_lessons_are_learnt() -> None:
-    trainer = apprentice(minibatches=8)
+@pytest.mark.parametrize("changed", [{}, AIMING])
+def test_lessons_are_learnt(changed: dict[str, Any]) -> None:
+    trainer = apprentice(minibatches=8, net=player(**changed))
     told = [trainer.iterate(Clock()).metrics for _ in range(40)]
     for name in ("mode", "choice", "pointer", "keys"):
         first, last = (sum(each[f"{name}_loss"] for each in part) for part in (told[:3], told[-3:]))
         assert last < 0.9 * first, name
     first, last = (sum(each["choice_right"] for each in part) for part in (told[:3], told[-3:]))
     assert last > first
+
+
+def test_of_two_points_the_one_that_was_meant_is_learnt() -> None:
+    trainer = apprentice()
+    trainer.lessons = (Lesson("pointer", "pointer", "point", 100.0, near=0.05, course=2.0),)
+    label = torch.tensor([[[0.9, 0.5], [0.1, 0.5]]])
+    here, there = (torch.full((1, 2, 2), -0.5, requires_grad=True) for _ in range(2))
+    with torch.no_grad():
+        there[0, 0] = (2 * label[0, 0] - 1).atanh()
+        here[0, 1] = (2 * label[0, 1] - 1).atanh() + 0.1
+    aims = torch.zeros(1, 2, requires_grad=True)
+    outputs = {"pointer": here, "pointer.here": here, "pointer.there": there, "pointer.aims": aims}
+    loss, told = trainer.losses(outputs, {"pointer": label}, torch.ones(1, 2, dtype=torch.bool))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert set(told) == {"pointer_loss", "pointer_course"}
+    assert here.grad is not None
+    assert aims.grad is not None
+    assert float(aims.grad[0, 0]) < 0 < float(aims.grad[0, 1]), "the first was aimed, the second was not"
+    assert float(here.grad[0, 1].norm()) > 10 * float(here.grad[0, 0].norm()), "what was aimed teaches it nothing else"
 
 
 def test_labels_leak_nowhere() -> None:
@@ -347,8 +371,7 @@ def test_what_lessons_cost() -> None:
         Lesson("mode", "mode", "choice", 2.0, due="due", smoothing=0.2),
         Lesson("sure", "mode", "right", due="due", of="mode"),
         Lesson("choice", "target", "weights"),
-        Lesson("pointer", "pointer", "point", 3.0, when="keys"),
-        Lesson("pointer", "pointer", "course", 2.0),
+        Lesson("pointer", "pointer", "point", 3.0, course=2.0),
         Lesson("keys", "keys", "bits", positive=(4.0, 2.0)),
     )
     trainer = Apprentice(arena(2), player(), lessons, Teaching(rows=2, memory=8), teacher="teacher")
@@ -373,20 +396,21 @@ def test_what_lessons_cost() -> None:
     assert told["mode_right"] == 0
     assert told["sure_loss"] == pytest.approx(torch.tensor(1.0).exp().log1p().item(), rel=1e-5)
     assert told["choice_loss"] == pytest.approx(-torch.tensor(0.75).log().item(), rel=1e-5)
-    assert told["pointer_loss"] == pytest.approx(0.5 * 0.2**2, rel=1e-5)
+    assert told["pointer_loss"] == pytest.approx((0.5 * 0.2**2 + 0.9**2) / 2, rel=1e-5)
     assert told["keys_loss"] == pytest.approx((4 + 1 + 1 + 2) / 4 * torch.tensor(2.0).log().item(), rel=1e-5)
-    assert told["course_loss"] == pytest.approx((1 + 2) / 2)  # in no direction, then in the opposite one
-    weights = {"mode": 2.0, "sure": 1.0, "choice": 1.0, "pointer": 3.0, "course": 2.0, "keys": 1.0}
-    assert float(total) == pytest.approx(sum(weight * told[f"{name}_loss"] for name, weight in weights.items()))
+    assert told["pointer_course"] == pytest.approx((1 + 2) / 2)  # in no direction, then in the opposite one
+    weights = {"mode": 2.0, "sure": 1.0, "choice": 1.0, "pointer": 3.0, "keys": 1.0}
+    lost = sum(weight * told[f"{name}_loss"] for name, weight in weights.items())
+    assert float(total) == pytest.approx(lost + 2.0 * told["pointer_course"])
 
 
 def test_far_off_an_error_counts_in_proportion() -> None:
     trainer = Apprentice(arena(2), player(), [], Teaching(rows=2, memory=8), teacher="teacher")
-    given, wanted = torch.zeros(1, 2), torch.tensor([[0.53, 0.9]])
-    lesson = Lesson("pointer", "pointer", "point", near=0.1)
-    assert float(trainer._loss(lesson, given, wanted, given)) == pytest.approx((0.03**2 + 0.1 * (0.8 - 0.1)) / 2)
-    squared = replace(lesson, near=0.0)
-    assert float(trainer._loss(squared, given, wanted, given)) == pytest.approx((0.03**2 + 0.4**2) / 2)
+    outputs, labels = {"pointer": torch.zeros(1, 1, 2)}, {"pointer": torch.tensor([[[0.53, 0.9]]])}
+    for near, wanted in ((0.1, 0.03**2 + 0.1 * (0.8 - 0.1)), (0.0, 0.03**2 + 0.4**2)):
+        trainer.lessons = (Lesson("pointer", "pointer", "point", near=near),)
+        loss, _ = trainer.losses(outputs, labels, torch.ones(1, 1, dtype=torch.bool))
+        assert float(loss) == pytest.approx(wanted / 2)
 
 
 # -- learning online --------------------------------------------------------------------------------------------------

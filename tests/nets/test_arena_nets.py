@@ -13,6 +13,7 @@ from velodrome.games.arena.world import SCREEN_X, SCREEN_Y
 from velodrome.nets import NETS, make_net
 from velodrome.nets.arena import (
     ABOUT,
+    AIM,
     APPROACH,
     ASPECT,
     GOAL,
@@ -118,6 +119,7 @@ def frames(rows: int = 3, length: int = 20) -> dict[str, Tensor]:
         "state": torch.randn(rows, length, STATE),
         "goal": torch.randn(rows, length, GOAL),
         "target": torch.rand(rows, length, PLACE + ABOUT),
+        "aim": torch.rand(rows, length, AIM),
     }
 
 
@@ -233,6 +235,7 @@ def test_every_tactician_chooses_among_what_is_there(tactics: Tactics) -> None:
     assert {name: tuple(output.shape) for name, output in outputs.items()} == {
         "target": (5, choices),
         "place": (5, PLACE),
+        "aim": (5, AIM),
         "approach": (5, APPROACH),
         "about": (5, ABOUT),
     }
@@ -241,6 +244,9 @@ def test_every_tactician_chooses_among_what_is_there(tactics: Tactics) -> None:
     assert not weights[:, :OBJECTS][~views["mask"]].any()
     places = torch.cat([views["objects"][..., :PLACE], torch.full((5, choices - OBJECTS, PLACE), 0.5)], 1)
     torch.testing.assert_close(outputs["place"], torch.einsum("bn,bnc->bc", weights, places))
+    likeliest = weights.argmax(1)
+    assert torch.equal(outputs["aim"][:, :PLACE], places[torch.arange(5), likeliest])
+    assert torch.equal(outputs["aim"][:, PLACE:], torch.stack([torch.zeros(5), (likeliest < OBJECTS).float()], 1))
     other = net(views | {"goal": torch.randn(5, GOAL)})
     assert (other["target"][views["mask"].sum(1) > 1].exp() - weights[views["mask"].sum(1) > 1]).abs().max() > 1e-6
 
@@ -257,6 +263,17 @@ def test_an_empty_screen_is_nothing_special(tactics: Tactics, mixed: bool) -> No
     if tactics.no_target:
         torch.testing.assert_close(outputs["target"][0, -1].exp(), torch.tensor(1.0))
         torch.testing.assert_close(outputs["place"][0], torch.full((2,), 0.5))
+        assert outputs["aim"][0].tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_marks_reach_the_tactician_and_are_told_of_its_target() -> None:
+    net, views = Tactician(marks=True).eval(), screen()
+    marks = torch.rand(5, OBJECTS) < 0.5
+    outputs, other = (net(views | {"marks": each}) for each in (marks, ~marks))
+    assert (outputs["target"] - other["target"]).abs().max() > 1e-6
+    likeliest = outputs["target"].argmax(1, keepdim=True)
+    padded = torch.cat([marks, torch.zeros(5, 1)], 1)
+    assert torch.equal(outputs["aim"][:, PLACE], padded.gather(1, likeliest).squeeze(1))
 
 
 @pytest.mark.parametrize("tactics", TACTICS)
@@ -299,7 +316,7 @@ EXECUTIONS = [
     Execution(blocks=3, keys=5),
     Execution(lstm_layers=1, remembers="lstm", residual=False),
     Execution(style=Style(activation="relu", norm="batch")),
-    Execution(gated=True, along=True, bearing=True),
+    Execution(aims=True, bearing=True),
 ]
 
 
@@ -325,12 +342,13 @@ def test_later_frames_change_nothing_and_earlier_ones_count(execution: Execution
     changed = views | {"state": views["state"].clone()}
     changed["state"][:, 8] += 1
     after = net(changed)
-    for name, output in before.items():
+    for name in ("here" if execution.aims else "pointer", "keys"):
+        output = before[name]
         assert torch.equal(after[name][:, :8], output[:, :8])
         assert (after[name][:, 8:] - output[:, 8:]).abs().amax((0, 2)).min() > 1e-8
 
 
-@pytest.mark.parametrize("execution", [Execution(), Execution(remembers="lstm"), Execution(gated=True)])
+@pytest.mark.parametrize("execution", [Execution(), Execution(remembers="lstm")])
 def test_where_it_says_nothing_the_pointer_is_at_the_target(execution: Execution) -> None:
     net, views = Executor(execution).eval(), frames()
     views["target"][0, 0, :2] = torch.tensor([0.3, 0.7])
@@ -350,27 +368,28 @@ def test_the_screen_is_as_wide_as_the_games() -> None:
     assert ASPECT == SCREEN_X / SCREEN_Y
 
 
-def test_a_gate_lets_go_of_the_target() -> None:
-    net, views = Executor(Execution(gated=True)).eval(), frames()
+@pytest.mark.parametrize(("logit", "aims"), [(3.0, True), (-1.0, True), (-3.0, False)])
+def test_who_aims_points_at_the_target_or_elsewhere(logit: float, aims: bool) -> None:
+    """Off the screen, it points along the way there; and where there is no target, elsewhere."""
+    net, views = Executor(Execution(aims=True)).eval(), frames()
+    views["aim"][0, :4] = torch.tensor([[0.3, 0.7, 0, 1], [2.5, 0.9, 0, 1], [0.5, -3.0, 1, 1], [0.2, 0.2, 0, 0]])
+    elsewhere = torch.tensor([0.6, 0.1])
     last: Any = net.output[-1]
     nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    with torch.no_grad():
-        last.bias[-1] = -100.0
+    last.bias.data = torch.tensor([*elsewhere.logit(), 0, 0, logit])
     outputs = net(views)
-    assert (outputs["pointer"] == 0).all()
+    wanted = torch.tensor([[0.3, 0.7], [0.99, 0.5 + 0.4 * 0.49 / 2], [0.5, 0.01]]) if aims else elsewhere.expand(3, 2)
+    torch.testing.assert_close(outputs["pointer"].sigmoid()[0, :4], torch.cat([wanted, elsewhere[None]]))
     assert outputs["keys"].shape[-1] == 2
+    outputs["pointer"].sum().backward()
+    assert float(last.bias.grad[-1]) != 0, "what it earns can teach it to aim"
 
 
-def test_a_target_off_the_screen_draws_along_the_way_there() -> None:
-    net, views = Executor(Execution(along=True)).eval(), frames()
-    views["target"][0, :3, :2] = torch.tensor([[0.3, 0.7], [2.5, 0.9], [0.5, -3.0]])
-    last: Any = net.output[-1]
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    pointer = net(views)["pointer"].sigmoid()
-    wanted = torch.tensor([[0.3, 0.7], [0.99, 0.5 + 0.4 * 0.49 / 2], [0.5, 0.01]])
-    torch.testing.assert_close(pointer[0, :3], wanted)
+def test_who_is_told_marks_goes_by_them() -> None:
+    net, views = Executor(Execution(), marks=True).eval(), frames()
+    marked = views["aim"].clone()
+    marked[..., PLACE] += 1
+    assert (net(views)["keys"] - net(views | {"aim": marked})["keys"]).abs().min() > 0
 
 
 def test_a_bearing_is_a_direction_and_how_far() -> None:

@@ -36,15 +36,13 @@ class Lesson:
     """The name of what it gives."""
     label: str
     """What the teacher tells: a private view, or a part of its action."""
-    kind: Literal["choice", "weights", "point", "course", "bits", "right"]
-    """One of n, from logits, or from the logarithms of their weights; a point in a box of the game's actions, or just
-    in which direction it lies from the middle; bits; whether what the player gives as `of` is right, the label's being
-    the greatest."""
+    kind: Literal["choice", "weights", "point", "bits", "right"]
+    """One of n, from logits, or from the logarithms of their weights; a point in a box of the game's actions; bits;
+    whether what the player gives as `of` is right, the label's being the greatest. A player that chooses between two
+    points gives them beside what it does, as `.here` and `.there`, and the logit of the second as `.aims`."""
     weight: float = 1.0
     due: str = ""
     """The name of what says in which steps the player says it; else it does in all."""
-    when: str = ""
-    """The name of bits of the teacher's, of which the first says where the lesson counts; else it does everywhere."""
     of: str = ""
     smoothing: float = 0.0
     """Of a choice: the part of the chance that is spread over all."""
@@ -53,6 +51,18 @@ class Lesson:
     near: float = 0.0
     """Of a point: an error that is greater counts no longer by its square, or what nobody can foretell would drown all
     else (Huber 1964); 0: all do."""
+    course: float = 0.0
+    """Of a point: how much its direction from the middle counts besides."""
+
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """The names of what is reported of it."""
+        more = {"choice": "right", "weights": "right", "point": "course"}
+        return tuple(f"{self.output}_{what}" for what in ("loss", more.get(self.kind)) if what)
+
+    def needs(self, name: str) -> bool:
+        """Whether it takes an output of this name to say what it costs."""
+        return name in (self.output, self.of) or name.startswith(f"{self.output}.")
 
 
 @dataclass(frozen=True)
@@ -160,44 +170,60 @@ class Apprentice(Pupil):
         total, told = known.new_zeros((), dtype=torch.float32), dict[str, float]()
         for lesson in self.lessons:
             counts = known & outputs[lesson.due] if lesson.due else known
-            if lesson.when:
-                counts = counts & labels[lesson.when][..., 0].bool()
-            output, label = outputs[lesson.output], labels[lesson.label]
+            label = labels[lesson.label]
             if lesson.kind == "weights":
-                counts = counts & (label < output.shape[-1])
-            name = "course" if lesson.kind == "course" else lesson.output
+                counts = counts & (label < outputs[lesson.output].shape[-1])
             which = counts.flatten().nonzero().squeeze(1)
-            chosen = lesson.kind in ("choice", "weights")
             if not len(which):
-                told |= {f"{name}_loss": 0.0} | ({f"{lesson.output}_right": 0.0} if chosen else {})
+                told |= dict.fromkeys(lesson.tells, 0.0)
                 continue
-            given, wanted = (part.flatten(0, 1).index_select(0, which) for part in (output, label))
-            judged = outputs[lesson.of].flatten(0, 1).index_select(0, which) if lesson.of else given
-            loss = self._loss(lesson, given, wanted, judged)
-            told[f"{name}_loss"] = float(loss.detach())
-            if chosen:
-                told[f"{lesson.output}_right"] = float((given.argmax(-1) == wanted).float().mean())
-            total = total + lesson.weight * loss
+            given = {
+                name: part.flatten(0, 1).index_select(0, which) for name, part in outputs.items() if lesson.needs(name)
+            }
+            loss, figures = self._loss(lesson, given, label.flatten(0, 1).index_select(0, which))
+            told |= dict(zip(lesson.tells, (float(figure.detach()) for figure in figures), strict=True))
+            total = total + loss
         return total, told
 
-    def _loss(self, lesson: Lesson, given: Tensor, wanted: Tensor, judged: Tensor) -> Tensor:
-        """The mean of what a lesson costs in some steps."""
-        if lesson.kind == "choice":
-            return F.cross_entropy(given, wanted, label_smoothing=lesson.smoothing)
-        if lesson.kind == "weights":
-            return F.nll_loss(given, wanted)
+    def _loss(self, lesson: Lesson, outputs: Tensors, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What a lesson costs in the mean of some steps, and what it tells of them."""
+        given = outputs[lesson.output]
+        if lesson.kind in ("choice", "weights"):
+            right = (given.argmax(-1) == wanted).float().mean()
+            if lesson.kind == "choice":
+                loss = F.cross_entropy(given, wanted, label_smoothing=lesson.smoothing)
+            else:
+                loss = F.nll_loss(given, wanted)
+            return lesson.weight * loss, [loss, right]
         if lesson.kind == "point":
-            box = self.boxes[lesson.label]
-            centre = box.low + 0.5 * (box.high - box.low) * (1 + given.tanh())
-            return 2 * F.huber_loss(centre, wanted, delta=lesson.near) if lesson.near else F.mse_loss(centre, wanted)
-        if lesson.kind == "course":
-            box = self.boxes[lesson.label]
-            away = wanted - 0.5 * (box.low + box.high)
-            far = away.norm(dim=-1, keepdim=True) > NOWHERE * (box.high - box.low)
-            off = 1 - F.cosine_similarity(given.tanh(), away, dim=-1, eps=1e-3)
-            return torch.where(far.squeeze(-1), off, 0.0).mean()
+            return self._pointing(lesson, outputs, wanted)
         if lesson.kind == "bits":
-            return F.binary_cross_entropy_with_logits(
-                given, wanted.float(), pos_weight=given.new_tensor(lesson.positive)
-            )
-        return F.binary_cross_entropy_with_logits(given, (judged.argmax(-1) == wanted).float())
+            heavier = given.new_tensor(lesson.positive)
+            loss = F.binary_cross_entropy_with_logits(given, wanted.float(), pos_weight=heavier)
+        else:
+            right = (outputs[lesson.of].argmax(-1) == wanted).float()
+            loss = F.binary_cross_entropy_with_logits(given, right)
+        return lesson.weight * loss, [loss]
+
+    def _pointing(self, lesson: Lesson, outputs: Tensors, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Of a point. Of two between which the player chooses, each counts by how likely it was the one that was meant
+        (Jacobs, Jordan, Nowlan, Hinton 1991)."""
+        cost, told = self._off(lesson, outputs[lesson.output], wanted)
+        if f"{lesson.output}.aims" not in outputs:
+            return cost.mean(), told
+        here, there = (self._off(lesson, outputs[f"{lesson.output}.{point}"], wanted)[0] for point in ("here", "there"))
+        aims = outputs[f"{lesson.output}.aims"]
+        return -torch.logaddexp(F.logsigmoid(-aims) - here, F.logsigmoid(aims) - there).mean(), told
+
+    def _off(self, lesson: Lesson, given: Tensor, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What a point costs in each step, `given` before its tanh, and how far off it and its direction are."""
+        box = self.boxes[lesson.label]
+        half = 0.5 * (box.high - box.low)
+        point, away = half * given.tanh(), wanted - (box.low + half)
+        if lesson.near:
+            off = 2 * F.huber_loss(point, away, delta=lesson.near, reduction="none").mean(-1)
+        else:
+            off = F.mse_loss(point, away, reduction="none").mean(-1)
+        far = away.norm(dim=-1) > NOWHERE * 2 * half
+        course = torch.where(far, 1 - F.cosine_similarity(point, away, dim=-1, eps=1e-3), 0.0)
+        return lesson.weight * off + lesson.course * course, [off.mean(), course.mean()]

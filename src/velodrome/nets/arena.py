@@ -44,6 +44,11 @@ BEARING = 3
 """Numbers that say in which direction a target lies, and how far."""
 EDGE = 0.01
 """The pointer is not drawn nearer to the screen's edge than that."""
+AIM, MARKED, ANY = PLACE + 2, PLACE, PLACE + 1
+"""Numbers that say where the likeliest target is; the last two say whether it is marked, and whether there is one."""
+EAGER, NEVER = 1.6, -1e4
+"""By how much pointing at the target is favoured where that is in doubt: done in vain it costs a moment, left undone
+the whole fight. And the logit of what is not done."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,10 @@ class Execution:
     keys: int = 2
     """The click and the ability."""
     residual: bool = True
-    """Whether the pointer is at the target where the net says nothing."""
-    gated: bool = False
-    """Whether it says itself how much the target draws the pointer: who circles one points elsewhere."""
-    along: bool = False
-    """Whether a target that is off the screen draws the pointer to where the way there leaves the screen; else, as
-    published, on either axis as far as that goes."""
+    """Whether the pointer is at the target where the net says nothing. Without, it does not aim either."""
+    aims: bool = False
+    """Whether pointing at the likeliest target is a choice of its own: the pointer is there, or where the net has it,
+    and nowhere in between, where neither would do any good."""
     bearing: bool = False
     """Whether it is told in which direction the target lies and how far, and not only where: who circles a target goes
     by that."""
@@ -215,19 +218,22 @@ class Mixers(nn.Module):
 
 class Tactician(nn.Module):
     """From the objects on the screen and the goal: which of them is the target (as logarithms of its weights), where
-    that is in the weighted mean, how to approach it, and what there is to know about it.
+    that is in the weighted mean and where the likeliest is (`aim`), how to approach it, and what there is to know about
+    it.
 
     It sees `objects [rows, n, 20]` where `mask [rows, n]` allows it, and `goal [rows, 64]`; with pictures also
-    `picture [rows, height, width, 3]`. If having no target is a choice, it is the last.
+    `picture [rows, height, width, 3]`, and with marks `marks [rows, n]`. If having no target is a choice, it is the
+    last.
     """
 
     wants = ("objects", "mask", "goal")
 
-    def __init__(self, settings: Tactics = Tactics()):
+    def __init__(self, settings: Tactics = Tactics(), marks: bool = False):
         super().__init__()
+        self.marks = marks
         style, width = settings.style, settings.width
         self.eye = Mobile(settings.picture) if settings.picture else None
-        self.objects = style.entry(OBJECT, width, drops=True)
+        self.objects = style.entry(OBJECT + marks, width, drops=True)
         self.goal = style.entry(GOAL + settings.picture, width, drops=False)
         self.none = nn.Parameter(torch.randn(width) * width**-0.5) if settings.no_target else None
         self.between = _between(settings)
@@ -241,15 +247,25 @@ class Tactician(nn.Module):
         objects, mask, asked = views["objects"], views["mask"].bool(), views["goal"]
         if self.eye is not None:
             asked = torch.cat([asked, self.eye(views["picture"])], -1)
-        x, places = self.objects(objects), objects[..., :PLACE]
+        marks = views["marks"].to(objects.dtype) if self.marks else torch.zeros_like(objects[..., 0])
+        about = torch.stack([marks, torch.ones_like(marks)], -1)
+        places = torch.cat([objects[..., :PLACE], about], -1)
+        x = self.objects(torch.cat([objects, about[..., :1]], -1) if self.marks else objects)
         if self.none is not None:
             x = torch.cat([x, self.none.to(x.dtype).expand(x.shape[0], 1, -1)], 1)
-            places = torch.cat([places, torch.full_like(places[:, :1], CENTRE)], 1)
+            nowhere = places.new_tensor([CENTRE, CENTRE, 0, 0]).expand(x.shape[0], 1, -1)
+            places = torch.cat([places, nowhere], 1)
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
         mask = at_least_one(mask)
         found, target = self.choice.choose(self.between(x, mask), mask, self.goal(asked))
-        place = (target.exp().unsqueeze(-1) * places).sum(1)
-        return {"target": target, "place": place, "approach": self.approach(found), "about": self.about(found)}
+        likeliest = target.argmax(-1, keepdim=True).unsqueeze(-1).expand(-1, -1, AIM)
+        return {
+            "target": target,
+            "place": (target.exp().unsqueeze(-1) * places[..., :PLACE]).sum(1),
+            "aim": places.gather(1, likeliest).squeeze(1),
+            "approach": self.approach(found),
+            "about": self.about(found),
+        }
 
 
 def _between(settings: Tactics) -> nn.Module:
@@ -280,6 +296,13 @@ def on_screen(place: Tensor) -> Tensor:
     away = place - CENTRE
     part = (CENTRE - EDGE) / away.abs().amax(-1, keepdim=True).clamp(min=CENTRE - EDGE)
     return CENTRE + part * away
+
+
+def either(here: Tensor, there: Tensor, aims: Tensor) -> Tensor:
+    """The second point where that is likely enough, else the first; gradients pass as if it were so much of either."""
+    part = aims.sigmoid().unsqueeze(-1)
+    chosen = torch.where(aims.unsqueeze(-1) > -EAGER, there, here)
+    return chosen + (part - part.detach()) * (there - here).detach()
 
 
 def bearing(place: Tensor) -> Tensor:
@@ -313,24 +336,26 @@ class Executor(nn.Module):
     """From each frame: where the pointer goes (before the sigmoid) and what is pressed (likewise).
 
     It sees `state [rows, frames, 64]`, `goal [rows, frames, 64]`, and `target [rows, frames, 34]`: where the target is
-    on the screen, and what the tactician says about it.
+    on the screen, and what the tactician says about it; and, if it aims or is told marks, `aim [rows, frames, 4]`.
     """
 
-    wants = ("state", "goal", "target")
+    wants: tuple[str, ...] = ("state", "goal", "target")
 
-    def __init__(self, settings: Execution = Execution()):
+    def __init__(self, settings: Execution = Execution(), marks: bool = False):
         super().__init__()
         style, width = settings.style, settings.width
-        self.residual, self.gated = settings.residual, settings.gated
-        self.along, self.bearing = settings.along, settings.bearing
-        inputs = STATE + GOAL + PLACE + ABOUT + (BEARING if settings.bearing else 0)
+        self.residual, self.aims = settings.residual, settings.residual and settings.aims
+        self.bearing, self.marks = settings.bearing, marks
+        if self.aims or self.marks:
+            self.wants = (*self.wants, "aim")
+        inputs = STATE + GOAL + PLACE + ABOUT + (BEARING if settings.bearing else 0) + marks
         self.input = style.entry(inputs, width, drops=False)
         self.memory: Stack | Lstm
         if settings.remembers == "mamba":
             self.memory = Stack(width, settings.blocks, settings.states)
         else:
             self.memory = Lstm(width, settings.lstm_layers, style.dropout)
-        self.output = style.head(width, width // 2, PLACE + settings.keys + settings.gated, drops=True)
+        self.output = style.head(width, width // 2, PLACE + settings.keys + self.aims, drops=True)
 
     def start(self, rows: int) -> Memory:
         """What so many rows remember before their first frame."""
@@ -343,24 +368,29 @@ class Executor(nn.Module):
     def unroll(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """Over sequences `[rows, frames, ...]` that go on behind what is remembered."""
         x, memory = self.recall(views, memory)
-        return self.move(x, views["target"]), memory
+        return self.move(x, views), memory
 
     def recall(self, views: Views, memory: Memory) -> tuple[Tensor, Memory]:
         """What comes of what it sees and remembers, `[rows, frames, width]`, and what it then remembers."""
         seen = [views["state"], views["goal"], views["target"]]
         if self.bearing:
             seen.append(bearing(views["target"][..., :PLACE]))
+        if self.marks:
+            seen.append(views["aim"][..., MARKED : MARKED + 1])
         return self.memory(self.input(torch.cat(seen, -1)), memory)  # type: ignore[no-any-return]
 
-    def move(self, x: Tensor, target: Tensor) -> Outputs:
-        """What it does about it."""
+    def move(self, x: Tensor, views: Views) -> Outputs:
+        """What it does about it. One that aims gives, besides, the two points between which it chooses, `here` and
+        `there`, and the logit of the second."""
         given = self.output(x)
-        pointer, keys = given[..., :PLACE], given[..., PLACE:]
-        place = on_screen(target[..., :PLACE]) if self.along else target[..., :PLACE]
-        drawn = place.logit(EDGE) if self.residual else 0.0
-        if self.gated:
-            drawn, keys = drawn * 2 * keys[..., -1:].sigmoid(), keys[..., :-1]
-        return {"pointer": pointer + drawn, "keys": keys}
+        here, keys = given[..., :PLACE], given[..., PLACE:]
+        if not self.aims:
+            drawn = views["target"][..., :PLACE].logit(EDGE) if self.residual else 0.0
+            return {"pointer": here + drawn, "keys": keys}
+        aim, keys, aims = views["aim"], keys[..., :-1], keys[..., -1]
+        there = on_screen(aim[..., :PLACE]).logit(EDGE)
+        aims = torch.where(aim[..., ANY] > 0, aims, NEVER)
+        return {"pointer": either(here, there, aims), "keys": keys, "here": here, "there": there, "aims": aims}
 
     def step(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """One frame, `[rows, ...]`."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from velodrome.nets.arena import (
     ABOUT,
+    AIM,
     CENTRE,
     GOAL,
     MODES,
@@ -60,6 +61,8 @@ class Levels:
     """How widely the pointer is spread at first, as `learn.actions` has it; it is the same everywhere."""
     values: int = 64
     """Width of the layer by which values are estimated."""
+    marks: bool = False
+    """Whether it is told what the ship has locked or goes for."""
     evened: bool = False
     """Whether what is faint in the views is brought to the size of the rest."""
 
@@ -73,7 +76,7 @@ class ArenaPlayer(nn.Module):
     the target's weights. Elsewhere these are held, or zeros.
     """
 
-    wants = ("player", "objects", "mask", "context")
+    wants: tuple[str, ...] = ("player", "objects", "mask", "context")
     stands = {"mode": "due.strategy", "confidence": "due.strategy", "choice": "due.tactics"}
     """What is said now and then, and by which of the outputs one sees when."""
     judges = {"confidence": ("mode", "mode")}
@@ -83,8 +86,10 @@ class ArenaPlayer(nn.Module):
         super().__init__()
         self.settings = settings
         self.strategist = Strategist(settings.strategy)
-        self.tactician = Tactician(settings.tactics)
-        self.executor = Executor(settings.execution)
+        self.tactician = Tactician(settings.tactics, settings.marks)
+        self.executor = Executor(settings.execution, settings.marks)
+        if settings.marks:
+            self.wants = (*self.wants, "marks")
         self.value = Plain(settings.execution.width + SAMPLE, settings.values, 1)
         self.spread = nn.Parameter(torch.full((PLACE,), settings.spread))
         self.scales = nn.Module()
@@ -99,10 +104,13 @@ class ArenaPlayer(nn.Module):
         weight = self.spread
         target = weight.new_zeros(rows, PLACE + ABOUT)
         target[:, :PLACE] = CENTRE
+        aim = weight.new_zeros(rows, AIM)
+        aim[:, :PLACE] = CENTRE
         return {
             "frame": torch.zeros(rows, dtype=torch.int64, device=weight.device),
             "goal": weight.new_zeros(rows, GOAL),
             "target": target,
+            "aim": aim,
             **self.strategist.start(rows),
             **{EXECUTOR + name: part for name, part in self.executor.start(rows).items()},
         }
@@ -126,10 +134,10 @@ class ArenaPlayer(nn.Module):
         plan, seen = self._plan(samples, strategic, memory)
         goal = held(memory["goal"], plan["goal"], strategic)
         pick = self._pick(views, goal, tactical)
-        target = held(memory["target"], pick["target"], tactical)
-        there = {"state": samples[..., :STATE], "goal": goal, "target": target}
+        target, aim = (held(memory[name], pick[name], tactical) for name in ("target", "aim"))
+        there = {"state": samples[..., :STATE], "goal": goal, "target": target, "aim": aim}
         x, own = self.executor.recall(there, _own(memory))
-        moves = self.executor.move(x, target)
+        moves = self.executor.move(x, there)
         outputs = {
             "pointer": moves["pointer"] / 2,  # there a tanh comes over it, not a sigmoid
             "pointer.spread": self.spread.expand_as(moves["pointer"]),
@@ -141,7 +149,11 @@ class ArenaPlayer(nn.Module):
             "due.strategy": strategic,
             "due.tactics": tactical,
         }
-        after = {"frame": frame[:, -1] + settings.frames, "goal": goal[:, -1], "target": target[:, -1]}
+        if "aims" in moves:
+            outputs |= {f"pointer.{name}": moves[name] / 2 for name in ("here", "there")}
+            outputs["pointer.aims"] = moves["aims"]
+        after = {"frame": frame[:, -1] + settings.frames}
+        after |= {name: part[:, -1] for name, part in (("goal", goal), ("target", target), ("aim", aim))}
         return outputs, after | seen | {EXECUTOR + name: part for name, part in own.items()}
 
     def ask_all(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
@@ -155,11 +167,12 @@ class ArenaPlayer(nn.Module):
         )
         plan, seen = self.strategist.step({"samples": sample}, {name: memory[name] for name in ("samples", "known")})
         goal = torch.where(strategic, plan["goal"], memory["goal"])
-        pick = self.tactician({"objects": views["objects"], "mask": views["mask"], "goal": goal})
+        pick = self.tactician(self._screen(views) | {"goal": goal})
         target = torch.where(tactical, torch.cat([pick["place"], pick["about"]], -1), memory["target"])
-        there = {"state": sample[..., :STATE], "goal": goal, "target": target}
+        aim = torch.where(tactical, pick["aim"], memory["aim"])
+        there = {"state": sample[..., :STATE], "goal": goal, "target": target, "aim": aim}
         x, own = self.executor.recall({name: part.unsqueeze(1) for name, part in there.items()}, _own(memory))
-        moves = self.executor.move(x.squeeze(1), target)
+        moves = self.executor.move(x.squeeze(1), there)
         outputs = {
             "pointer": moves["pointer"] / 2,
             "pointer.spread": self.spread.expand_as(moves["pointer"]),
@@ -170,6 +183,7 @@ class ArenaPlayer(nn.Module):
             "frame": memory["frame"] + settings.frames,
             "goal": goal,
             "target": target,
+            "aim": aim,
             "samples": torch.where(strategic.unsqueeze(-1), seen["samples"], memory["samples"]),
             "known": seen["known"] & strategic | memory["known"] & ~strategic,
         }
@@ -208,10 +222,16 @@ class ArenaPlayer(nn.Module):
         which = due.flatten().nonzero().squeeze(1)
         if not len(which):
             choices = views["mask"].shape[-1] + self.settings.tactics.no_target
-            return {"choice": goal.new_zeros(0, choices), "target": goal.new_zeros(0, PLACE + ABOUT)}
-        there = {"objects": views["objects"], "mask": views["mask"], "goal": goal}
+            sizes = {"choice": choices, "target": PLACE + ABOUT, "aim": AIM}
+            return {name: goal.new_zeros(0, size) for name, size in sizes.items()}
+        there = self._screen(views) | {"goal": goal}
         found = self.tactician({name: view.flatten(0, 1).index_select(0, which) for name, view in there.items()})
-        return {"choice": found["target"], "target": torch.cat([found["place"], found["about"]], -1)}
+        target = torch.cat([found["place"], found["about"]], -1)
+        return {"choice": found["target"], "target": target, "aim": found["aim"]}
+
+    def _screen(self, views: Views) -> dict[str, Tensor]:
+        """What the tactician is shown."""
+        return {name: views[name] for name in ("objects", "mask", *(("marks",) if self.settings.marks else ()))}
 
 
 def _own(memory: Mapping[str, Tensor]) -> Memory:

@@ -50,8 +50,7 @@ class Lessons:
             Lesson("mode", "mode", "choice", self.mode, due="due.strategy", smoothing=self.smoothing),
             Lesson("confidence", "mode", "right", self.confidence, due="due.strategy", of="mode"),
             Lesson("choice", "target", "weights", self.target, due="due.tactics"),
-            Lesson("pointer", "pointer", "point", self.pointer, near=self.near),
-            Lesson("pointer", "pointer", "course", self.course),
+            Lesson("pointer", "pointer", "point", self.pointer, near=self.near, course=self.course),
             Lesson("keys", "keys", "bits", self.keys, positive=(self.positive, self.ability)),
         )
 
@@ -69,11 +68,14 @@ class Settings:
     """Frames of a game."""
     objects: int = 8
     """Shown at most; the bot was published with either 8 or 16."""
+    marks: bool = True
+    """Whether the bot is told what the ship has locked and what it goes for, as the screen shows it. In what it is told
+    as published that is missing, though it decides whether to click on an enemy or to circle it."""
     strategy: Strategy = Strategy(samples=10, width=64, layers=1, style=STEADY)
     """Published: 60 samples, width 256, four layers, dropout."""
     tactics: Tactics = Tactics(width=32, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
     """Published: width 128, two layers, dropout."""
-    execution: Execution = Execution(width=128, states=16, gated=True, bearing=True, style=STEADY)
+    execution: Execution = Execution(width=128, states=16, aims=True, bearing=True, style=STEADY)
     """Published: width 256, 64 states, dropout."""
     evened: bool = False
     """Whether numbers that are small in the views, as published, are brought to the size of the others: the ship's
@@ -126,13 +128,18 @@ def _stages(settings: Settings, seed: int, device: str) -> Stages:
         raise ValueError(f"objects={settings.objects}: the bot's samples hold {NEAR}")
     torch.manual_seed(seed)
     levels = Levels(
-        settings.strategy, settings.tactics, settings.execution, frames=settings.frames, evened=settings.evened
+        settings.strategy,
+        settings.tactics,
+        settings.execution,
+        frames=settings.frames,
+        marks=settings.marks,
+        evened=settings.evened,
     )
     net, lessons, lanes = ArenaPlayer(levels), settings.lessons.told(), settings.lanes
     games = [
         make(
             "arena", settings.games, seed + stage, frames=settings.frames, longest=settings.longest,
-            objects=settings.objects,
+            objects=settings.objects, marks=settings.marks,
         )
         for stage in range(3)
     ]  # fmt: skip

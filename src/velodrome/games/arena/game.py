@@ -26,6 +26,7 @@ class Arena(Game):
     - `frames`: sixtieths of a second for which a decision is good; a click counts in the first of them.
     - `longest`: frames after which a game is cut off.
     - `objects`: how many are shown, nearest first: 8 or 16, or any number from 1 to 40.
+    - `marks`: whether the view `marks` shows which of them the ship has locked or goes for, as the screen does.
     - `picture`: whether the view `picture` shows the screen, too.
 
     A decision is where on the screen to point, whether to click there, and whether to use the ability, a heavy volley.
@@ -49,6 +50,7 @@ class Arena(Game):
         frames: int = 1,
         longest: int = MINUTE,
         objects: int = 16,
+        marks: bool = False,
         picture: bool = False,
     ):
         if frames < 1:
@@ -59,7 +61,8 @@ class Arena(Game):
             raise ValueError(f"arena: objects={objects}; it takes from 1 to {OBJECTS}")
         self.frames, self.longest = frames, longest
         self.scale = np.array([RANDOM_RETURN, TEACHER_RETURN]) * longest / MINUTE
-        settings = {"frames": frames, "longest": longest, "objects": objects, "picture": picture}
+        settings = {"frames": frames, "longest": longest, "objects": objects, "marks": marks, "picture": picture}
+        self._no_marks = np.zeros((games, 1, 0), np.bool_)
         super().__init__(spec_of(settings), games, seed, threads, first, duplicate)
 
     def deal(self, lo: int, hi: int, which: Array) -> None:
@@ -84,7 +87,7 @@ class Arena(Game):
         views = self.views
         play.look(
             self.records, lo, hi, which, views["player"], views["objects"], views["mask"], views["context"],
-            views["mode"], views["target"],
+            views.get("marks", self._no_marks), views["mode"], views["target"],
         )  # fmt: skip
         if "picture" in views:
             picture.draw_all(self.records, lo, hi, which, views["picture"])
@@ -138,6 +141,8 @@ def spec_of(settings: dict[str, Any]) -> Spec:
         "mode": View((), np.int64, 0, len(MODES) - 1, "the mode that the teacher would be in", private=True),
         "target": View((), np.int64, 0, objects, "the object that the teacher would be after", private=True),
     }
+    if settings["marks"]:
+        views["marks"] = View((objects,), np.bool_, 0, 1, "which of these the ship has locked or goes for")
     if settings["picture"]:
         views["picture"] = View((picture.SIDE, picture.SIDE, 3), np.uint8, 0, 255, "the screen")
     return Spec(

@@ -7,7 +7,7 @@ import numpy as np
 from velodrome.games.arena.enemies import play_frame
 from velodrome.games.arena.rules import begin, blast, click
 from velodrome.games.arena.teacher import decide
-from velodrome.games.arena.views import arrange, put_context, put_objects, put_player
+from velodrome.games.arena.views import arrange, put_context, put_marks, put_objects, put_player
 from velodrome.games.arena.world import CUT, ENDED, NOTHING, OBJECTS, RUNNING, SCREEN_X, SCREEN_Y
 from velodrome.games.kernel import kernel, rule
 
@@ -69,7 +69,7 @@ def play(games, lo, hi, pointer, keys, frames, longest, scale, rewards, ended, c
 
 
 @kernel
-def look(games, lo, hi, which, player, objects, mask, context, mode, target):  # type: ignore[no-untyped-def]
+def look(games, lo, hi, which, player, objects, mask, context, marks, mode, target):  # type: ignore[no-untyped-def]
     """Write what the player is told, and what the teacher would be after."""
     order, far = np.zeros(OBJECTS, np.int64), np.zeros(OBJECTS)
     for i in range(lo, hi):
@@ -79,6 +79,7 @@ def look(games, lo, hi, which, player, objects, mask, context, mode, target):  #
             put_player(game, player[i, 0])
             put_objects(game, shown, order, far, objects[i, 0], mask[i, 0])
             put_context(game, context[i, 0])
+            put_marks(game, shown, order, marks[i, 0])
             mode[i, 0], after = decide(game)
             target[i, 0] = n
             for place in range(shown):

@@ -114,6 +114,13 @@ def put_objects(game, shown, order, far, out, mask):  # type: ignore[no-untyped-
 
 
 @rule
+def put_marks(game, shown, order, out):  # type: ignore[no-untyped-def]
+    """What the ship has locked and what it goes for."""
+    for place in range(len(out)):
+        out[place] = place < shown and (order[place] == game.locked or order[place] == game.wanted)
+
+
+@rule
 def put_context(game, out):  # type: ignore[no-untyped-def]
     """How many enemies and boxes are in view and how near, and whether the map's edges are near."""
     enemies, boxes, threat, loot, enemy_far, box_far = 0, 0, 0.0, 0.0, 1.0, 1.0
