@@ -77,7 +77,7 @@ def all_skill() -> None:
     for opponents, (seeds, seconds) in SKILL.items():
         own = [row for row in lines.rows if row["opponents"] == opponents]
         wins = [row["wins"] for row in own]
-        wanted = max(WANTED, own[0]["bots"]["greedy"] + WANTED_ABOVE_GREEDY)
+        wanted = max(WANTED, own[0]["bots"]["greedy"] + WANTED_ABOVE_GREEDY) if opponents == "equal" else None
         interval = list(mean(wins).interval) if seeds > 1 else None
         line = {"opponents": opponents, "wins": sum(wins) / seeds, "interval": interval, "wanted": wanted}
         together.append(line | own[0]["bots"] | {"seconds": seconds, "seeds": seeds})
