@@ -57,8 +57,8 @@ class Lesson:
     @property
     def tells(self) -> tuple[str, ...]:
         """The names of what is reported of it."""
-        more = {"choice": "right", "weights": "right", "point": "course"}
-        return tuple(f"{self.output}_{what}" for what in ("loss", more.get(self.kind)) if what)
+        more = {"choice": ("right",), "weights": ("right",), "point": ("course",)}
+        return tuple(f"{self.output}_{what}" for what in ("loss", *more.get(self.kind, ())))
 
     def needs(self, name: str) -> bool:
         """Whether it takes an output of this name to say what it costs."""

@@ -46,9 +46,11 @@ EDGE = 0.01
 """The pointer is not drawn nearer to the screen's edge than that."""
 AIM, MARKED, ANY = PLACE + 2, PLACE, PLACE + 1
 """Numbers that say where the likeliest target is; the last two say whether it is marked, and whether there is one."""
-EAGER, NEVER = 1.6, -1e4
+EAGER = 1.6
 """By how much pointing at the target is favoured where that is in doubt: done in vain it costs a moment, left undone
-the whole fight. And the logit of what is not done."""
+the whole fight."""
+NEVER = -1e4
+"""The logit of what is not done."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,8 @@ def on_screen(place: Tensor) -> Tensor:
 
 
 def either(here: Tensor, there: Tensor, aims: Tensor) -> Tensor:
-    """The second point where that is likely enough, else the first; gradients pass as if it were so much of either."""
+    """The second point where that is likely enough, else the first. Gradients go to the one that was taken, and to the
+    logit as if the point were so much of either."""
     part = aims.sigmoid().unsqueeze(-1)
     chosen = torch.where(aims.unsqueeze(-1) > -EAGER, there, here)
     return chosen + (part - part.detach()) * (there - here).detach()
