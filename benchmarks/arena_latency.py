@@ -37,7 +37,7 @@ def learnt(name: str) -> Levels:
     """The nets of a recipe, as they are by default, at a decision a frame."""
     settings = find(name).settings()
     levels = settings.strategy, settings.tactics, settings.execution
-    return Levels(*levels, marks=settings.marks, evened=settings.evened)
+    return Levels(*levels, objects=settings.objects, marks=settings.marks, evened=settings.evened)
 
 
 SIZES: dict[str, Callable[[], Levels]] = {
@@ -51,7 +51,8 @@ SIZES: dict[str, Callable[[], Levels]] = {
 def decided(levels: Levels, bots: int, frames: int) -> Array:
     """Milliseconds of each decision of so many bots together, in frames after a first second."""
     torch.manual_seed(0)
-    game, net = make("arena", bots, 0, marks=levels.marks), ArenaPlayer(levels).eval()
+    game = make("arena", bots, 0, objects=levels.objects, marks=levels.marks)
+    net = ArenaPlayer(levels).eval()
     policy = SequencePolicy(net, Actions(game.spec.action), True, "cpu")
     memory, generator = policy.start(bots), torch.Generator().manual_seed(0)
     memory["frame"] += torch.arange(bots) % EVERY

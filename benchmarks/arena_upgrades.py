@@ -40,6 +40,9 @@ from velodrome.learn.trainer import Stages
 from velodrome.meter.clock import Clock
 from velodrome.meter.statistics import mean, median_ratio
 from velodrome.nets.arena import (
+    OBJECTS,
+    OPTION,
+    PLAYER,
     Execution,
     Executor,
     Strategist,
@@ -63,7 +66,7 @@ UNSEEN, SEQUENCES = 32, 10
 RUNS = Path("runs/arena-upgrades")
 FOR_EVER = 10**9
 AS_REVIEWED = {
-    "marks": False, "execution.aims": False, "execution.bearing": False,
+    "marks": False, "tactics.ship": False, "execution.aims": False, "execution.bearing": False,
     "strategy.layers": 2, "lessons.smoothing": 0.0, "offline.average": 0.0, "offline.rate_halves": 0,
 }  # fmt: skip
 """How the bot was before its review, at the recipe's size: what else the recipe does is the same in all arms."""
@@ -112,6 +115,7 @@ SINGLE = {
     "aims, or points elsewhere": Upgrade({"execution.aims": True}),
     "told what is locked": Upgrade({"marks": True}),
     "told what is locked, and aims": Upgrade({"marks": True, "execution.aims": True}),
+    "tactician told of the ship": Upgrade({"tactics.ship": True}),
     "told the target's bearing": Upgrade({"execution.bearing": True}),
     "faint views evened": Upgrade({"evened": True}),
     "ReLU": Upgrade(everywhere(activation="relu"), "fastest, good"),
@@ -163,14 +167,15 @@ def of_level(level: str, settings: Any) -> tuple[nn.Module, Callable[[int], Any]
         return strategist, lambda rows: seconds(rows, settings.samples), strategist
     if level == "tactics":
         tactician = Tactician(settings)
-        return tactician, screens, tactician
+        return tactician, lambda rows: screens(rows) | {"player": torch.rand(rows, PLAYER)}, tactician
     executor = Executor(settings)
     memory = executor.start(1)
 
     def frame(views: Any) -> Any:
         return executor.step({name: view[:, 0] for name, view in views.items()}, memory)
 
-    return executor, lambda rows: frames(rows, FRAMES), frame
+    choices = FRAMES, OBJECTS + 1, OPTION
+    return executor, lambda rows: frames(rows, FRAMES) | {"options": torch.rand(rows, *choices)}, frame
 
 
 def deciding(level: str, settings: Any) -> Work:
@@ -272,7 +277,7 @@ def asked(apprentice: Apprentice) -> dict[str, float]:
     for _ in range(SEQUENCES):
         played, _ = sequences.play(Clock(enabled=False), 1.0)
         outputs, _ = net.unroll(parts_of(played, VIEW), parts_of(played, MEMORY))
-        _, told = apprentice.losses(outputs, parts_of(played, LABEL), played["known"])
+        _, told = apprentice.lessons.losses(outputs, parts_of(played, LABEL), played["known"])
         for name, value in told.items():
             total[name] = total.get(name, 0.0) + value / SEQUENCES
     return total

@@ -100,6 +100,47 @@ def test_box_equals_scipys_cut_normal() -> None:
     np.testing.assert_allclose(entropy, oracle.entropy().sum(-1), rtol=1e-4, atol=1e-4)
 
 
+CHANCES = [0.3, 0.6, 0.1]
+
+
+def three_centres(rows: int, apart: float) -> tuple[Actions, dict[str, Tensor]]:
+    steps = apart * torch.tensor([[-0.5, -1.0], [0.0, 0.0], [1.0, 0.5]])
+    points = 0.1 + steps.expand(rows, -1, -1)
+    logs = torch.tensor(CHANCES).log().expand(rows, -1).clone().requires_grad_()
+    outputs = {"aim": points[:, 1], "aim.points": points, "aim.logs": logs}
+    return Actions((PARTS[2],)), outputs | {"aim.spread": torch.full((rows, 2), -3.0)}
+
+
+@pytest.mark.parametrize("apart", [1.0, 0.02])
+def test_of_several_centres_one_is_drawn_and_all_are_scored(apart: float) -> None:
+    rows = 40_000
+    actions, outputs = three_centres(rows, apart)
+    action, log_prob = actions.sample(outputs, {}, generator())
+    again, entropy = actions.log_prob_and_entropy(outputs, action, {})
+    std = 2 * (0.01 + 0.99 / (1 + np.exp(3.0)))
+    centres = 1 + 2 * np.tanh(outputs["aim.points"][0].numpy())
+    density = np.stack(
+        [
+            stats.truncnorm((-1 - centre) / std, (3 - centre) / std, centre, std).pdf(action["aim"].numpy()).prod(-1)
+            for centre in centres
+        ]
+    )
+    np.testing.assert_allclose(log_prob.detach(), np.log(CHANCES @ density), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(again.detach(), log_prob.detach(), rtol=1e-5, atol=1e-5)
+    found, told = -float(log_prob.detach().mean()), float(entropy[0].detach())
+    if apart > 0.5:
+        drawn = np.bincount(density.argmax(0), minlength=3)
+        assert stats.chisquare(drawn, rows * np.array(CHANCES)).pvalue > 1e-4
+        assert told == pytest.approx(found, abs=0.02)
+    else:
+        assert told > found + 0.1
+    greedy, _ = actions.sample(outputs, {}, generator(), greedy=True)
+    np.testing.assert_allclose(greedy["aim"][0], centres[1], rtol=1e-5)
+    again.sum().backward()
+    assert outputs["aim.logs"].grad is not None
+    assert (outputs["aim.logs"].grad > 0).any(0).all(), "what it earns can teach it which to take"
+
+
 def test_frequencies_are_the_probabilities() -> None:
     rows = 40_000
     actions, outputs, views = an_example(rows=1)

@@ -15,9 +15,11 @@ from toys import Meadow
 from velodrome.games import make
 from velodrome.games.game import Game
 from velodrome.learn.evaluate import evaluate
-from velodrome.learn.levels import Apprentice, Lesson, Teaching
+from velodrome.learn.lessons import Lesson, Syllabus
+from velodrome.learn.levels import Apprentice, Teaching
 from velodrome.learn.recurrent import Recurrent, RecurrentPpo, advantages
 from velodrome.learn.sequences import ACTION, LABEL, MEMORY, VIEW, Sequences, parts_of
+from velodrome.learn.trainer import Stages
 from velodrome.meter.clock import Clock
 from velodrome.nets.arena import EDGE, Execution, Strategy, Tactics
 from velodrome.nets.arena_player import ArenaPlayer, Levels, held
@@ -27,7 +29,7 @@ from velodrome.recipes.arena import Lessons
 from velodrome.runs.checkpoint import digest, weights_of
 
 CALM = Style(dropout=0.0)
-AIMING = {"execution": Execution(width=16, states=4, aims=True, style=CALM), "marks": True}
+AIMING = {"execution": Execution(width=16, states=4, aims=True, style=CALM), "marks": True, "objects": 8}
 TINY = Levels(
     Strategy(samples=4, width=16, heads=2, layers=1, style=CALM),
     Tactics(width=16, layers=1, between=Style("relu", dropout=0.0), style=CALM),
@@ -111,7 +113,7 @@ def test_what_is_held_is_what_came_last() -> None:
 
 @pytest.mark.parametrize(("frames", "goals", "targets"), [(1, 60, 6), (2, 30, 3), (FRAMES, 10, 1), (60, 1, 1)])
 def test_each_level_has_its_rate(frames: int, goals: int, targets: int) -> None:
-    net, game, steps = player(frames), arena(2, frames), 121
+    net, game, steps = player(frames, **AIMING), arena(2, frames, marks=True), 121
     memory = net.start(2)
     memory["frame"][1] = frames  # the second row's game is a step ahead
     asked: dict[str, list[int]] = {"strategist": [], "tactician": [], "executor": []}
@@ -125,7 +127,12 @@ def test_each_level_has_its_rate(frames: int, goals: int, targets: int) -> None:
             outputs, memory = net.act(views, memory)
         assert outputs["due.strategy"].tolist() == [(step + row) % goals == 0 for row in range(2)]
         assert outputs["due.tactics"].tolist() == [(step + row) % targets == 0 for row in range(2)]
-        for name, level in (("goal", "strategy"), ("samples", "strategy"), ("target", "tactics"), ("aim", "tactics")):
+        for name, level in (
+            ("goal", "strategy"),
+            ("samples", "strategy"),
+            ("target", "tactics"),
+            ("options", "tactics"),
+        ):
             stays = ~outputs[f"due.{level}"]
             assert torch.equal(memory[name][stays], before[name][stays])
     assert sum(asked["executor"]) == 2 * steps
@@ -247,7 +254,7 @@ def test_nobody_sees_what_the_teacher_knows() -> None:
 @pytest.mark.parametrize("changed", [{}, AIMING])
 def test_lessons_are_learnt(changed: dict[str, Any]) -> None:
     trainer = apprentice(minibatches=8, net=player(**changed))
-    told = [trainer.iterate(Clock()).metrics for _ in range(40)]
+    told = [trainer.iterate(Clock()).metrics for _ in range(60)]
     for name in ("mode", "choice", "pointer", "keys"):
         first, last = (sum(each[f"{name}_loss"] for each in part) for part in (told[:3], told[-3:]))
         assert last < 0.9 * first, name
@@ -255,22 +262,23 @@ def test_lessons_are_learnt(changed: dict[str, Any]) -> None:
     assert last > first
 
 
-def test_of_two_points_the_one_that_was_meant_is_learnt() -> None:
-    trainer = apprentice()
-    trainer.lessons = (Lesson("pointer", "pointer", "point", 100.0, near=0.05, course=2.0),)
+def test_of_several_points_the_one_that_was_meant_is_learnt() -> None:
+    taught = Syllabus((Lesson("pointer", "pointer", "point", 100.0, near=0.05, course=2.0),), arena())
     label = torch.tensor([[[0.9, 0.5], [0.1, 0.5]]])
-    here, there = (torch.full((1, 2, 2), -0.5, requires_grad=True) for _ in range(2))
-    with torch.no_grad():
-        there[0, 0] = (2 * label[0, 0] - 1).atanh()
-        here[0, 1] = (2 * label[0, 1] - 1).atanh() + 0.1
-    aims = torch.zeros(1, 2, requires_grad=True)
-    outputs = {"pointer": here, "pointer.here": here, "pointer.there": there, "pointer.aims": aims}
-    loss, told = trainer.losses(outputs, {"pointer": label}, torch.ones(1, 2, dtype=torch.bool))
+    here = torch.full((1, 2, 2), -0.5)
+    here[0, 1] = (2 * label[0, 1] - 1).atanh() + 0.1
+    here.requires_grad_()
+    there, nowhere = torch.full((1, 2, 2), -0.5), torch.full((1, 2, 2), 0.5)
+    there[0, 0] = (2 * label[0, 0] - 1).atanh()
+    logits = torch.zeros(1, 2, 3, requires_grad=True)
+    points = torch.stack([here, there, nowhere], -2)
+    outputs = {"pointer": here, "pointer.points": points, "pointer.logs": logits.log_softmax(-1)}
+    loss, told = taught.losses(outputs, {"pointer": label}, torch.ones(1, 2, dtype=torch.bool))
     loss.backward()  # type: ignore[no-untyped-call]
     assert set(told) == {"pointer_loss", "pointer_course"}
     assert here.grad is not None
-    assert aims.grad is not None
-    assert float(aims.grad[0, 0]) < 0 < float(aims.grad[0, 1]), "the first was aimed, the second was not"
+    assert logits.grad is not None
+    assert (logits.grad[0] < 0).tolist() == [[False, True, False], [True, False, False]]
     assert float(here.grad[0, 1].norm()) > 10 * float(here.grad[0, 0].norm()), "what was aimed teaches it nothing else"
 
 
@@ -390,7 +398,7 @@ def test_what_lessons_cost() -> None:
         "pointer": torch.tensor([[[0.5, 0.7], [0.1, 0.1], [0.1, 0.1]]]),
         "keys": torch.tensor([[[1, 0], [0, 1], [1, 1]]]),
     }
-    total, told = trainer.losses(outputs, labels, known)
+    total, told = trainer.lessons.losses(outputs, labels, known)
     rest = torch.tensor(-2.0).exp().log1p().item()
     assert told["mode_loss"] == pytest.approx(0.9 * (2 + rest) + 0.1 * rest, rel=1e-5)
     assert told["mode_right"] == 0
@@ -405,11 +413,10 @@ def test_what_lessons_cost() -> None:
 
 
 def test_far_off_an_error_counts_in_proportion() -> None:
-    trainer = Apprentice(arena(2), player(), [], Teaching(rows=2, memory=8), teacher="teacher")
     outputs, labels = {"pointer": torch.zeros(1, 1, 2)}, {"pointer": torch.tensor([[[0.53, 0.9]]])}
     for near, wanted in ((0.1, 0.03**2 + 0.1 * (0.8 - 0.1)), (0.0, 0.03**2 + 0.4**2)):
-        trainer.lessons = (Lesson("pointer", "pointer", "point", near=near),)
-        loss, _ = trainer.losses(outputs, labels, torch.ones(1, 1, dtype=torch.bool))
+        taught = Syllabus((Lesson("pointer", "pointer", "point", near=near),), arena())
+        loss, _ = taught.losses(outputs, labels, torch.ones(1, 1, dtype=torch.bool))
         assert float(loss) == pytest.approx(wanted / 2)
 
 
@@ -471,7 +478,42 @@ def test_what_is_worth_something_is_learnt() -> None:
     assert clicks[-1] > 0.7
 
 
+@pytest.mark.parametrize("taught", [0.0, 1.0])
+def test_a_teacher_may_go_on_telling(taught: float) -> None:
+    net, game = player(), arena()
+    settings = Recurrent(rows=16, minibatch=16, values_first=1000, rate=1e-3, average=0.0, taught=taught)
+    trainer = RecurrentPpo(game, net, settings, lessons=Lessons().told(), teacher="teacher")
+    assert trainer.lanes[0].sequences.teacher == ("teacher" if taught else None)
+    syllabus, sequences = Syllabus(Lessons().told(), game), played(net, 32)
+
+    def missed() -> float:
+        outputs, _ = net.unroll(parts_of(sequences, VIEW), parts_of(sequences, MEMORY))
+        return float(syllabus.losses(outputs, parts_of(sequences, LABEL), sequences["known"])[0].detach())
+
+    before = missed()
+    for _ in range(10):
+        trainer.iterate(Clock())
+    assert missed() < 0.9 * before if taught else missed() == before, "what it earns teaches nothing yet"
+
+
 # -- the recipes ------------------------------------------------------------------------------------------------------
+
+
+def test_who_plays_best_is_handed_over() -> None:
+    recipe = find("arena")
+    settings = small(recipe.settings())
+    trainer = recipe.build(replace(settings, pretraining=3, online=replace(settings.online, rate=0.0)), 0, "cpu")
+    assert isinstance(trainer, Stages)
+    for _ in range(3):
+        trainer.iterate(Clock())
+    first = trainer.stages[0][0]
+    assert isinstance(first, Apprentice)
+    assert first.average is not None
+    averaged = digest(weights_of({"net": first.average.net}))
+    assert digest(weights_of(trainer.nets)) != averaged
+    trainer.stages[1] = trainer.stages[1][0], 0
+    trainer.iterate(Clock())
+    assert digest(weights_of(trainer.nets)) == averaged, "the next stage, which learns nothing, began there"
 
 
 @pytest.mark.parametrize("name", ["arena", "arena-lstm"])

@@ -13,14 +13,16 @@ from velodrome.games.arena.world import SCREEN_X, SCREEN_Y
 from velodrome.nets import NETS, make_net
 from velodrome.nets.arena import (
     ABOUT,
-    AIM,
     APPROACH,
     ASPECT,
     GOAL,
     MODES,
+    NEAR,
     OBJECT,
     OBJECTS,
+    OPTION,
     PLACE,
+    PLAYER,
     SAMPLE,
     STATE,
     Execution,
@@ -30,6 +32,8 @@ from velodrome.nets.arena import (
     Tactician,
     Tactics,
     bearing,
+    likeliest,
+    options,
     sample_of,
 )  # fmt: skip
 from velodrome.nets.experts import Experts
@@ -111,7 +115,8 @@ def screen(rows: int = 5, goal: Tensor | None = None) -> dict[str, Tensor]:
     mask = torch.rand(rows, OBJECTS) < 0.6
     mask[:, 0] = True
     objects = torch.rand(rows, OBJECTS, OBJECT) * mask.unsqueeze(-1)
-    return {"objects": objects, "mask": mask, "goal": torch.randn(rows, GOAL) if goal is None else goal}
+    goal = torch.randn(rows, GOAL) if goal is None else goal
+    return {"objects": objects, "mask": mask, "goal": goal, "player": torch.rand(rows, PLAYER)}
 
 
 def frames(rows: int = 3, length: int = 20) -> dict[str, Tensor]:
@@ -119,7 +124,7 @@ def frames(rows: int = 3, length: int = 20) -> dict[str, Tensor]:
         "state": torch.randn(rows, length, STATE),
         "goal": torch.randn(rows, length, GOAL),
         "target": torch.rand(rows, length, PLACE + ABOUT),
-        "aim": torch.rand(rows, length, AIM),
+        "options": torch.rand(rows, length, NEAR + 1, OPTION),
     }
 
 
@@ -222,6 +227,7 @@ TACTICS = [
     Tactics(),
     Tactics(no_target=False),
     Tactics(choice="scores"),
+    Tactics(ship=True),
     Tactics(between=Style(activation="gelu")),
     Tactics(between=Style(norm="batch"), style=Style(activation="silu", norm="batch")),
 ]
@@ -235,7 +241,6 @@ def test_every_tactician_chooses_among_what_is_there(tactics: Tactics) -> None:
     assert {name: tuple(output.shape) for name, output in outputs.items()} == {
         "target": (5, choices),
         "place": (5, PLACE),
-        "aim": (5, AIM),
         "approach": (5, APPROACH),
         "about": (5, ABOUT),
     }
@@ -244,9 +249,11 @@ def test_every_tactician_chooses_among_what_is_there(tactics: Tactics) -> None:
     assert not weights[:, :OBJECTS][~views["mask"]].any()
     places = torch.cat([views["objects"][..., :PLACE], torch.full((5, choices - OBJECTS, PLACE), 0.5)], 1)
     torch.testing.assert_close(outputs["place"], torch.einsum("bn,bnc->bc", weights, places))
-    likeliest = weights.argmax(1)
-    assert torch.equal(outputs["aim"][:, :PLACE], places[torch.arange(5), likeliest])
-    assert torch.equal(outputs["aim"][:, PLACE:], torch.stack([torch.zeros(5), (likeliest < OBJECTS).float()], 1))
+    there, best = options(outputs["target"], views), weights.argmax(1)
+    anything = (torch.arange(choices) < OBJECTS).float().expand(5, -1)
+    told = torch.stack([torch.zeros(5, choices), anything, outputs["target"]], -1)
+    assert torch.equal(there, torch.cat([places, told], -1))
+    assert torch.equal(likeliest(there), there[torch.arange(5), best])
     other = net(views | {"goal": torch.randn(5, GOAL)})
     assert (other["target"][views["mask"].sum(1) > 1].exp() - weights[views["mask"].sum(1) > 1]).abs().max() > 1e-6
 
@@ -263,7 +270,13 @@ def test_an_empty_screen_is_nothing_special(tactics: Tactics, mixed: bool) -> No
     if tactics.no_target:
         torch.testing.assert_close(outputs["target"][0, -1].exp(), torch.tensor(1.0))
         torch.testing.assert_close(outputs["place"][0], torch.full((2,), 0.5))
-        assert outputs["aim"][0].tolist() == [0.5, 0.5, 0, 0]
+        assert likeliest(options(outputs["target"], views))[0, :-1].tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_the_ship_reaches_the_tactician() -> None:
+    net, views = Tactician(Tactics(ship=True)).eval(), screen()
+    other = net(views | {"player": torch.rand(5, PLAYER)})
+    assert (net(views)["target"] - other["target"]).abs().max() > 1e-6
 
 
 def test_marks_reach_the_tactician_and_are_told_of_its_target() -> None:
@@ -271,16 +284,15 @@ def test_marks_reach_the_tactician_and_are_told_of_its_target() -> None:
     marks = torch.rand(5, OBJECTS) < 0.5
     outputs, other = (net(views | {"marks": each}) for each in (marks, ~marks))
     assert (outputs["target"] - other["target"]).abs().max() > 1e-6
-    likeliest = outputs["target"].argmax(1, keepdim=True)
-    padded = torch.cat([marks, torch.zeros(5, 1)], 1)
-    assert torch.equal(outputs["aim"][:, PLACE], padded.gather(1, likeliest).squeeze(1))
+    found = options(outputs["target"], views | {"marks": marks})
+    assert torch.equal(found[..., PLACE], torch.cat([marks, torch.zeros(5, 1)], 1))
 
 
 @pytest.mark.parametrize("tactics", TACTICS)
 def test_objects_have_no_order_and_empty_places_say_nothing(tactics: Tactics) -> None:
     net, views = Tactician(tactics).eval(), screen()
     before, order = net(views), torch.randperm(OBJECTS)
-    turned = net({"objects": views["objects"][:, order], "mask": views["mask"][:, order], "goal": views["goal"]})
+    turned = net(views | {"objects": views["objects"][:, order], "mask": views["mask"][:, order]})
     torch.testing.assert_close(turned["target"][:, :OBJECTS].exp(), before["target"][:, order].exp())
     torch.testing.assert_close(turned["about"], before["about"], rtol=1e-4, atol=1e-5)
     filled = views["objects"] + torch.rand_like(views["objects"]) * ~views["mask"].unsqueeze(-1)
@@ -342,7 +354,7 @@ def test_later_frames_change_nothing_and_earlier_ones_count(execution: Execution
     changed = views | {"state": views["state"].clone()}
     changed["state"][:, 8] += 1
     after = net(changed)
-    for name in ("here" if execution.aims else "pointer", "keys"):
+    for name in ("logs" if execution.aims else "pointer", "keys"):
         output = before[name]
         assert torch.equal(after[name][:, :8], output[:, :8])
         assert (after[name][:, 8:] - output[:, 8:]).abs().amax((0, 2)).min() > 1e-8
@@ -369,27 +381,34 @@ def test_the_screen_is_as_wide_as_the_games() -> None:
 
 
 @pytest.mark.parametrize(("logit", "aims"), [(3.0, True), (-1.0, True), (-3.0, False)])
-def test_who_aims_points_at_the_target_or_elsewhere(logit: float, aims: bool) -> None:
+def test_who_aims_points_at_a_target_or_elsewhere(logit: float, aims: bool) -> None:
     """Off the screen, it points along the way there; and where there is no target, elsewhere."""
-    net, views = Executor(Execution(aims=True)).eval(), frames()
-    views["aim"][0, :4] = torch.tensor([[0.3, 0.7, 0, 1], [2.5, 0.9, 0, 1], [0.5, -3.0, 1, 1], [0.2, 0.2, 0, 0]])
+    net, views = Executor(Execution(aims=True)).eval(), frames(rows=1, length=4)
+    places = torch.tensor([[0.3, 0.7, 0, 1], [2.5, 0.9, 0, 1], [0.5, -3.0, 1, 1], [0.2, 0.2, 0, 0]])
+    weights = 0.1 + 0.6 * torch.eye(4)
+    views["options"] = torch.cat([places.expand(4, -1, -1), weights.log().unsqueeze(-1)], -1).unsqueeze(0)
     elsewhere = torch.tensor([0.6, 0.1])
     last: Any = net.output[-1]
     nn.init.zeros_(last.weight)
     last.bias.data = torch.tensor([*elsewhere.logit(), 0, 0, logit])
     outputs = net(views)
-    wanted = torch.tensor([[0.3, 0.7], [0.99, 0.5 + 0.4 * 0.49 / 2], [0.5, 0.01]]) if aims else elsewhere.expand(3, 2)
-    torch.testing.assert_close(outputs["pointer"].sigmoid()[0, :4], torch.cat([wanted, elsewhere[None]]))
+    there = torch.tensor([[0.3, 0.7], [0.99, 0.5 + 0.4 * 0.49 / 2], [0.5, 0.01]])
+    wanted = torch.cat([there if aims else elsewhere.expand(3, 2), elsewhere[None]])
+    torch.testing.assert_close(outputs["pointer"].sigmoid()[0], wanted)
+    points = outputs["points"].sigmoid()[0]
+    torch.testing.assert_close(points[:, :4], torch.cat([elsewhere[None], there]).expand(4, -1, -1))
+    part, chances = torch.tensor(logit).sigmoid(), outputs["logs"].exp()[0]
+    torch.testing.assert_close(chances[:, 1:4], part * weights[:, :3])
+    torch.testing.assert_close(chances[:, 0], 1 - part + part * weights[:, 3])
+    assert not chances[:, 4].any()
     assert outputs["keys"].shape[-1] == 2
-    outputs["pointer"].sum().backward()
-    assert float(last.bias.grad[-1]) != 0, "what it earns can teach it to aim"
 
 
 def test_who_is_told_marks_goes_by_them() -> None:
     net, views = Executor(Execution(), marks=True).eval(), frames()
-    marked = views["aim"].clone()
+    marked = views["options"].clone()
     marked[..., PLACE] += 1
-    assert (net(views)["keys"] - net(views | {"aim": marked})["keys"]).abs().min() > 0
+    assert (net(views)["keys"] - net(views | {"options": marked})["keys"]).abs().min() > 0
 
 
 def test_a_bearing_is_a_direction_and_how_far() -> None:

@@ -6,6 +6,8 @@ A net gives raw numbers `[rows, n]` under each part's name (`Actions.heads` says
 - `Box`: a normal distribution cut off at the part's bounds, so that an action is what was scored and nothing is
   clipped. The name holds its centre before a tanh onto the bounds; `name.spread` its standard deviation before a
   sigmoid onto 1 % to 100 % of half the range. Wider ones look all alike, and then the centre would get no gradient.
+  A net that chooses between several centres gives them, too, as `name.points [rows, m, n]`, and the logarithms of their
+  chances as `name.logs [rows, m]`: the name then holds the one that it takes, and one is drawn before the number is.
 - `Simplex`: a Dirichlet distribution; its concentrations are 1 + softplus of the raw numbers, so its density is finite.
 
 All of it is computed in fp32, whatever the net's precision. A row whose mask allows nothing is a uniform choice that
@@ -52,6 +54,10 @@ class Actions:
                 if not math.isfinite(part.low) or not math.isfinite(part.high):
                     raise ValueError(f"action part {part.name}: bounds {part.low}..{part.high} must be finite")
                 self.heads[f"{part.name}.spread"] = part.n
+
+    def reads(self, name: str) -> bool:
+        """Whether an output of this name says how an action is drawn."""
+        return any(name == part.name or name.startswith(f"{part.name}.") for part in self.parts)
 
     def sample(
         self, outputs: Outputs, views: Mapping[str, Tensor], generator: torch.Generator, greedy: bool = False
@@ -112,7 +118,7 @@ def _sample(
         bits = chance > 0.5 if greedy else torch.rand(chance.shape, generator=generator, device=chance.device) < chance
         return bits.long(), _log_prob_of_bits(logits, bits.float())
     if isinstance(part, Box):
-        box = _CutNormal(part, outputs)
+        box = _box(part, outputs)
         point = box.centre if greedy else box.sample(generator)
         return point, box.log_prob(point)
     concentration = _concentration(part, outputs)
@@ -127,7 +133,7 @@ def _chances(part: Part, outputs: Outputs, views: Mapping[str, Tensor]) -> Tenso
     if isinstance(part, Bits):
         return masked_logits(part, outputs, views).sigmoid()
     if isinstance(part, Box):
-        return _CutNormal(part, outputs).centre
+        return _box(part, outputs).centre
     concentration = _concentration(part, outputs)
     return concentration / concentration.sum(-1, keepdim=True)
 
@@ -146,7 +152,7 @@ def _score(part: Part, outputs: Outputs, action: Tensor, views: Mapping[str, Ten
         entropy = (F.softplus(logits) - logits * logits.sigmoid()).sum(-1)
         return _log_prob_of_bits(logits, action.float()), entropy
     if isinstance(part, Box):
-        box = _CutNormal(part, outputs)
+        box = _box(part, outputs)
         return box.log_prob(action), box.entropy()
     concentration = _concentration(part, outputs)
     return _log_prob_of_shares(concentration, action), _entropy_of_shares(concentration)
@@ -183,11 +189,11 @@ def _log_prob_of_bits(logits: Tensor, bits: Tensor) -> Tensor:
 class _CutNormal:
     """A normal distribution whose centre lies inside the box, cut off at the bounds and made to sum to one."""
 
-    def __init__(self, part: Box, outputs: Outputs):
+    def __init__(self, part: Box, centre: Tensor, spread: Tensor):
         half = 0.5 * (part.high - part.low)
         self.low, self.high = part.low, part.high
-        self.centre = part.low + half * (1.0 + outputs[part.name].float().tanh())
-        self.std = half * (_NARROWEST + (1.0 - _NARROWEST) * outputs[f"{part.name}.spread"].float().sigmoid())
+        self.centre = part.low + half * (1.0 + centre.float().tanh())
+        self.std = half * (_NARROWEST + (1.0 - _NARROWEST) * spread.float().sigmoid())
         self.below = (self.low - self.centre) / self.std
         self.above = (self.high - self.centre) / self.std
         self.erf_below = torch.erf(self.below / _ROOT_2)
@@ -206,6 +212,37 @@ class _CutNormal:
     def entropy(self) -> Tensor:
         edges = self.below * _density(self.below) - self.above * _density(self.above)
         return (0.5 + _LOG_ROOT_2_PI + self.std.log() + self.mass.log() + 0.5 * edges / self.mass).sum(-1)
+
+
+class _Mixture:
+    """One of several such distributions, all as wide."""
+
+    def __init__(self, part: Box, outputs: Outputs):
+        self.part, self.logs = part, outputs[f"{part.name}.logs"].float()
+        self.points, self.spread = outputs[f"{part.name}.points"], outputs[f"{part.name}.spread"]
+        self.centre = _CutNormal(part, outputs[part.name], self.spread).centre
+        self.each = _CutNormal(part, self.points, self.spread.unsqueeze(-2))
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            chances = self.logs.softmax(-1).cumsum(-1)
+            draw = torch.rand(chances.shape[:-1], generator=generator, device=chances.device).unsqueeze(-1)
+            which = (chances[..., :-1] <= draw).sum(-1, keepdim=True).unsqueeze(-1)
+            point = self.points.gather(-2, which.expand(*which.shape[:-1], self.part.n)).squeeze(-2)
+            return _CutNormal(self.part, point, self.spread).sample(generator)
+
+    def log_prob(self, point: Tensor) -> Tensor:
+        return (self.logs + self.each.log_prob(point.unsqueeze(-2))).logsumexp(-1)
+
+    def entropy(self) -> Tensor:
+        """Exact where they lie apart; nearer, it is less."""
+        return (self.logs.exp() * (self.each.entropy() - self.logs)).sum(-1)
+
+
+def _box(part: Box, outputs: Outputs) -> _CutNormal | _Mixture:
+    if f"{part.name}.points" in outputs:
+        return _Mixture(part, outputs)
+    return _CutNormal(part, outputs[part.name], outputs[f"{part.name}.spread"])
 
 
 def _density(deviation: Tensor) -> Tensor:

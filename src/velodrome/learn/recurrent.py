@@ -1,12 +1,14 @@
 """Proximal policy optimisation (Schulman et al. 2017) for a player that remembers, in games of one seat.
 
 What is learnt from are whole sequences, each from what the player remembered at its start when it was played; so that
-gradients flow through all that it remembers within one.
+gradients flow through all that it remembers within one. A teacher may go on telling what it would do: what the player
+does well only by doing it exactly, it would else unlearn step by step (kickstarting: Schmitt et al. 2018).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +17,8 @@ from torch import Tensor
 
 from velodrome.games.game import Game
 from velodrome.learn.kernels.clipped import METRICS, clipped_objective
-from velodrome.learn.sequences import ACTION, MEMORY, VIEW, Pupil, SequenceNet, Tensors, parts_of
+from velodrome.learn.lessons import Lesson, Syllabus
+from velodrome.learn.sequences import ACTION, LABEL, MEMORY, VIEW, Pupil, SequenceNet, Tensors, parts_of
 from velodrome.learn.step import fallen
 from velodrome.learn.trainer import Counts
 from velodrome.meter.clock import Clock
@@ -52,6 +55,8 @@ class Recurrent:
     """End the epochs of an iteration once the policy has moved this far; 0 never does."""
     average: float = 0.99
     """Decay of the running average of the weights that plays in evaluations; 0: the latest weights play."""
+    taught: float = 0.0
+    """Weight of the teacher's lessons; with 0 none are given."""
 
 
 class RecurrentPpo(Pupil):
@@ -66,10 +71,17 @@ class RecurrentPpo(Pupil):
         seed: int = 0,
         device: str = "cpu",
         lanes: int = 1,
+        lessons: Sequence[Lesson] = (),
+        teacher: str | None = None,
     ):
-        """`net` is a module. Several `lanes` are for the CPU alone."""
+        """`net` is a module; `teacher` a bot of the game that gives the `lessons`, if they count. Several `lanes` are
+        for the CPU alone."""
         self.settings = settings
-        super().__init__(game, net, settings, seed=seed, device=device, lanes=lanes)
+        self.lessons = Syllabus(lessons if settings.taught else (), game)
+        super().__init__(
+            game, net, settings, seed=seed, device=device, lanes=lanes,
+            teacher=teacher if self.lessons.lessons else None, labels=self.lessons.views,
+        )  # fmt: skip
 
     def work(self, clock: Clock) -> tuple[Counts, dict[str, float]]:
         """Play a sequence of each game, learn from it."""
@@ -118,7 +130,7 @@ class RecurrentPpo(Pupil):
             outputs, _ = self.net.unroll(views, parts_of(drawn, MEMORY))
         with clock("learn.loss"):
             actions = self.lane.sequences.actions
-            taken = {name: outputs[name][known] for name in actions.heads}
+            taken = {name: part[known] for name, part in outputs.items() if actions.reads(name)}
             action = {name: part[known] for name, part in parts_of(drawn, ACTION).items()}
             seen = {name: views[name][known] for name in actions.masks}
             log_prob, entropy = actions.log_prob_and_entropy(taken, action, seen)
@@ -132,6 +144,9 @@ class RecurrentPpo(Pupil):
                 log_prob, entropy, value, before, advantage, returns,
                 clip=settings.clip, value_weight=settings.value, entropy_weight=settings.entropy,
             )  # fmt: skip
+            if self.lessons.lessons:
+                taught, _ = self.lessons.losses(outputs, parts_of(drawn, LABEL), known)
+                loss = loss + settings.taught * taught
         norm = self.step(loss, clock)
         return told.cpu(), norm, len(value)
 

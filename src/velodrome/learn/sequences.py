@@ -339,6 +339,11 @@ class Pupil:
         moved = [(self.optimizer, self.parameters)]
         return step_together(self.team, moved, self.learning.gradient_clip, clock, self.average)
 
+    def hand_over(self) -> None:
+        """Leave the net as the averaged player, which plays better than the latest."""
+        if self.average is not None and self.iteration > 0:
+            self.nets["net"].load_state_dict(self.average.net.state_dict())
+
     def policy(self, greedy: bool = False) -> Policy:
         """The averaged player if there is one, once it has begun; else the player."""
         net = self.average.net if self.average is not None and self.iteration > 0 else self.nets["net"]

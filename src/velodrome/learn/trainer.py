@@ -144,7 +144,7 @@ class Stages:
     """Trainers one after another, each for its number of iterations, the last for ever; itself a trainer.
 
     Stages that share a net share its module. Stages change on counts, never on seconds, or a resumed run would
-    differ from an uninterrupted one.
+    differ from an uninterrupted one. A trainer with a method `hand_over` is told when the next one is to go on.
     """
 
     def __init__(self, stages: Sequence[tuple[Trainer, int]]):
@@ -184,6 +184,11 @@ class Stages:
     def iterate(self, clock: Clock) -> Progress:
         """One iteration of the stage at work."""
         index = self.index
+        before = [(stage, length) for stage, length in self.stages[:index] if length]
+        if before and self.iteration == sum(length for _, length in before):
+            hand_over: Callable[[], None] | None = getattr(before[-1][0], "hand_over", None)
+            if hand_over is not None:
+                hand_over()
         progress = self.stages[index][0].iterate(clock)
         progress.metrics["stage"] = index
         self.iteration += 1

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from velodrome.nets.experts import Experts
 from velodrome.nets.hyena import Hyena
@@ -44,13 +45,14 @@ BEARING = 3
 """Numbers that say in which direction a target lies, and how far."""
 EDGE = 0.01
 """The pointer is not drawn nearer to the screen's edge than that."""
-AIM, MARKED, ANY = PLACE + 2, PLACE, PLACE + 1
-"""Numbers that say where the likeliest target is; the last two say whether it is marked, and whether there is one."""
+OPTION, MARKED, ANY, WEIGHT = PLACE + 3, PLACE, PLACE + 1, PLACE + 2
+"""Numbers of a target that may be chosen: where it is, whether it is marked, whether it is anything at all, and the
+logarithm of its weight."""
 EAGER = 1.6
 """By how much pointing at the target is favoured where that is in doubt: done in vain it costs a moment, left undone
 the whole fight."""
 NEVER = -1e4
-"""The logit of what is not done."""
+"""The logarithm of the chance of what is not done."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Tactics:
     layers: int = 2
     choice: Literal["attention", "scores"] = "attention"
     """How the target is chosen: the goal is a query that objects answer, or each object is scored beside the goal."""
+    ship: bool = False
+    """Whether it is told of the ship, too: what is left of it changes faster than goals do."""
     no_target: bool = True
     """Whether having no target is one of the choices, with a vector of its own; the bot's net lacks it."""
     picture: int = 0
@@ -115,8 +119,8 @@ class Execution:
     residual: bool = True
     """Whether the pointer is at the target where the net says nothing. Without, it does not aim either."""
     aims: bool = False
-    """Whether pointing at the likeliest target is a choice of its own: the pointer is there, or where the net has it,
-    and nowhere in between, where neither would do any good."""
+    """Whether pointing at a target is a choice of its own: the pointer is there, or where the net has it, and nowhere
+    in between, where neither would do any good."""
     bearing: bool = False
     """Whether it is told in which direction the target lies and how far, and not only where: who circles a target goes
     by that."""
@@ -220,12 +224,11 @@ class Mixers(nn.Module):
 
 class Tactician(nn.Module):
     """From the objects on the screen and the goal: which of them is the target (as logarithms of its weights), where
-    that is in the weighted mean and where the likeliest is (`aim`), how to approach it, and what there is to know about
-    it.
+    that is in the weighted mean, how to approach it, and what there is to know about it.
 
     It sees `objects [rows, n, 20]` where `mask [rows, n]` allows it, and `goal [rows, 64]`; with pictures also
-    `picture [rows, height, width, 3]`, and with marks `marks [rows, n]`. If having no target is a choice, it is the
-    last.
+    `picture [rows, height, width, 3]`, with marks `marks [rows, n]`, and if it is told of the ship `player [rows, 16]`.
+    If having no target is a choice, it is the last.
     """
 
     wants = ("objects", "mask", "goal")
@@ -236,7 +239,8 @@ class Tactician(nn.Module):
         style, width = settings.style, settings.width
         self.eye = Mobile(settings.picture) if settings.picture else None
         self.objects = style.entry(OBJECT + marks, width, drops=True)
-        self.goal = style.entry(GOAL + settings.picture, width, drops=False)
+        self.ship = settings.ship
+        self.goal = style.entry(GOAL + settings.picture + PLAYER * settings.ship, width, drops=False)
         self.none = nn.Parameter(torch.randn(width) * width**-0.5) if settings.no_target else None
         self.between = _between(settings)
         self.choice: Attention | Scores
@@ -249,25 +253,42 @@ class Tactician(nn.Module):
         objects, mask, asked = views["objects"], views["mask"].bool(), views["goal"]
         if self.eye is not None:
             asked = torch.cat([asked, self.eye(views["picture"])], -1)
-        marks = views["marks"].to(objects.dtype) if self.marks else torch.zeros_like(objects[..., 0])
-        about = torch.stack([marks, torch.ones_like(marks)], -1)
-        places = torch.cat([objects[..., :PLACE], about], -1)
-        x = self.objects(torch.cat([objects, about[..., :1]], -1) if self.marks else objects)
+        if self.ship:
+            asked = torch.cat([asked, views["player"]], -1)
+        places = objects[..., :PLACE]
+        if self.marks:
+            objects = torch.cat([objects, views["marks"].unsqueeze(-1).to(objects.dtype)], -1)
+        x = self.objects(objects)
         if self.none is not None:
             x = torch.cat([x, self.none.to(x.dtype).expand(x.shape[0], 1, -1)], 1)
-            nowhere = places.new_tensor([CENTRE, CENTRE, 0, 0]).expand(x.shape[0], 1, -1)
-            places = torch.cat([places, nowhere], 1)
+            places = torch.cat([places, places.new_full((len(places), 1, PLACE), CENTRE)], 1)
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
         mask = at_least_one(mask)
         found, target = self.choice.choose(self.between(x, mask), mask, self.goal(asked))
-        likeliest = target.argmax(-1, keepdim=True).unsqueeze(-1).expand(-1, -1, AIM)
         return {
             "target": target,
-            "place": (target.exp().unsqueeze(-1) * places[..., :PLACE]).sum(1),
-            "aim": places.gather(1, likeliest).squeeze(1),
+            "place": (target.exp().unsqueeze(-1) * places).sum(1),
             "approach": self.approach(found),
             "about": self.about(found),
         }
+
+
+def options(target: Tensor, views: Views) -> Tensor:
+    """What there is to know about each of a tactician's targets, by the weights that it gives them and what it saw,
+    `[rows, n, 5]`."""
+    places = views["objects"][..., :PLACE]
+    marked = views["marks"].to(places.dtype) if "marks" in views else torch.zeros_like(places[..., 0])
+    about = torch.cat([places, torch.stack([marked, torch.ones_like(marked)], -1)], -1)
+    if target.shape[1] > places.shape[1]:
+        nothing = places.new_tensor([CENTRE, CENTRE, 0, 0]).expand(len(places), 1, -1)
+        about = torch.cat([about, nothing], 1)
+    return torch.cat([about, target.unsqueeze(-1)], -1)
+
+
+def likeliest(options: Tensor) -> Tensor:
+    """The one of most weight, `[..., 5]`."""
+    best = options[..., WEIGHT].argmax(-1, keepdim=True).unsqueeze(-1)
+    return options.gather(-2, best.expand(*best.shape[:-1], OPTION)).squeeze(-2)
 
 
 def _between(settings: Tactics) -> nn.Module:
@@ -298,14 +319,6 @@ def on_screen(place: Tensor) -> Tensor:
     away = place - CENTRE
     part = (CENTRE - EDGE) / away.abs().amax(-1, keepdim=True).clamp(min=CENTRE - EDGE)
     return CENTRE + part * away
-
-
-def either(here: Tensor, there: Tensor, aims: Tensor) -> Tensor:
-    """The second point where that is likely enough, else the first. Gradients go to the one that was taken, and to the
-    logit as if the point were so much of either."""
-    part = aims.sigmoid().unsqueeze(-1)
-    chosen = torch.where(aims.unsqueeze(-1) > -EAGER, there, here)
-    return chosen + (part - part.detach()) * (there - here).detach()
 
 
 def bearing(place: Tensor) -> Tensor:
@@ -339,7 +352,8 @@ class Executor(nn.Module):
     """From each frame: where the pointer goes (before the sigmoid) and what is pressed (likewise).
 
     It sees `state [rows, frames, 64]`, `goal [rows, frames, 64]`, and `target [rows, frames, 34]`: where the target is
-    on the screen, and what the tactician says about it; and, if it aims or is told marks, `aim [rows, frames, 4]`.
+    on the screen, and what the tactician says about it; and, if it aims or is told marks, of each target that may be
+    chosen, `options [rows, frames, n, 5]`.
     """
 
     wants: tuple[str, ...] = ("state", "goal", "target")
@@ -350,7 +364,7 @@ class Executor(nn.Module):
         self.residual, self.aims = settings.residual, settings.residual and settings.aims
         self.bearing, self.marks = settings.bearing, marks
         if self.aims or self.marks:
-            self.wants = (*self.wants, "aim")
+            self.wants = (*self.wants, "options")
         inputs = STATE + GOAL + PLACE + ABOUT + (BEARING if settings.bearing else 0) + marks
         self.input = style.entry(inputs, width, drops=False)
         self.memory: Stack | Lstm
@@ -379,21 +393,31 @@ class Executor(nn.Module):
         if self.bearing:
             seen.append(bearing(views["target"][..., :PLACE]))
         if self.marks:
-            seen.append(views["aim"][..., MARKED : MARKED + 1])
+            seen.append(likeliest(views["options"])[..., MARKED : MARKED + 1])
         return self.memory(self.input(torch.cat(seen, -1)), memory)  # type: ignore[no-any-return]
 
     def move(self, x: Tensor, views: Views) -> Outputs:
-        """What it does about it. One that aims gives, besides, the two points between which it chooses, `here` and
-        `there`, and the logit of the second."""
+        """What it does about it. One that aims gives, besides, the points between which it chooses, where the net has
+        the pointer first of all, and the logarithms of their chances."""
         given = self.output(x)
         here, keys = given[..., :PLACE], given[..., PLACE:]
         if not self.aims:
             drawn = views["target"][..., :PLACE].logit(EDGE) if self.residual else 0.0
             return {"pointer": here + drawn, "keys": keys}
-        aim, keys, aims = views["aim"], keys[..., :-1], keys[..., -1]
-        there = on_screen(aim[..., :PLACE]).logit(EDGE)
-        aims = torch.where(aim[..., ANY] > 0, aims, NEVER)
-        return {"pointer": either(here, there, aims), "keys": keys, "here": here, "there": there, "aims": aims}
+        options, keys, aims = views["options"], keys[..., :-1], keys[..., -1:]
+        there, anything = on_screen(options[..., :PLACE]).logit(EDGE), options[..., ANY] > 0
+        weights = logsigmoid(aims) + options[..., WEIGHT]
+        elsewhere = torch.cat([logsigmoid(-aims), torch.where(anything, NEVER, weights)], -1).logsumexp(
+            -1, keepdim=True
+        )
+        best = likeliest(options)
+        takes = (best[..., ANY : ANY + 1] > 0) & (aims > -EAGER)
+        return {
+            "pointer": torch.where(takes, on_screen(best[..., :PLACE]).logit(EDGE), here),
+            "keys": keys,
+            "points": torch.cat([here.unsqueeze(-2), there], -2),
+            "logs": torch.cat([elsewhere, torch.where(anything, weights, NEVER)], -1),
+        }
 
     def step(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
         """One frame, `[rows, ...]`."""

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from velodrome.nets.arena import (
     ABOUT,
-    AIM,
     CENTRE,
     GOAL,
     MODES,
     OBJECT,
+    OBJECTS,
+    OPTION,
     PLACE,
     PLAYER,
     SAMPLE,
@@ -33,6 +34,7 @@ from velodrome.nets.arena import (
     Tactician,
     Tactics,
     Views,
+    options,
     sample_of,
 )
 from velodrome.nets.parts import Plain
@@ -53,6 +55,8 @@ class Levels:
     execution: Execution = Execution()
     frames: int = 1
     """For which a decision is good; those of the game."""
+    objects: int = OBJECTS
+    """Shown at most; those of the game."""
     strategy_every: int = 60
     """Frames from one goal to the next."""
     tactics_every: int = 6
@@ -88,6 +92,9 @@ class ArenaPlayer(nn.Module):
         self.strategist = Strategist(settings.strategy)
         self.tactician = Tactician(settings.tactics, settings.marks)
         self.executor = Executor(settings.execution, settings.marks)
+        choices = settings.objects + settings.tactics.no_target
+        sizes = {"target": PLACE + ABOUT, "options": choices * OPTION}
+        self.told = {name: size for name, size in sizes.items() if name in self.executor.wants}
         if settings.marks:
             self.wants = (*self.wants, "marks")
         self.value = Plain(settings.execution.width + SAMPLE, settings.values, 1)
@@ -102,15 +109,12 @@ class ArenaPlayer(nn.Module):
     def start(self, rows: int) -> Memory:
         """What so many rows remember before their first step: no goal, and a target in the middle of the screen."""
         weight = self.spread
-        target = weight.new_zeros(rows, PLACE + ABOUT)
-        target[:, :PLACE] = CENTRE
-        aim = weight.new_zeros(rows, AIM)
-        aim[:, :PLACE] = CENTRE
+        told = {name: weight.new_zeros(rows, size) for name, size in self.told.items()}
+        told["target"][:, :PLACE] = CENTRE
         return {
             "frame": torch.zeros(rows, dtype=torch.int64, device=weight.device),
             "goal": weight.new_zeros(rows, GOAL),
-            "target": target,
-            "aim": aim,
+            **told,
             **self.strategist.start(rows),
             **{EXECUTOR + name: part for name, part in self.executor.start(rows).items()},
         }
@@ -134,8 +138,8 @@ class ArenaPlayer(nn.Module):
         plan, seen = self._plan(samples, strategic, memory)
         goal = held(memory["goal"], plan["goal"], strategic)
         pick = self._pick(views, goal, tactical)
-        target, aim = (held(memory[name], pick[name], tactical) for name in ("target", "aim"))
-        there = {"state": samples[..., :STATE], "goal": goal, "target": target, "aim": aim}
+        targets = {name: held(memory[name], pick[name], tactical) for name in self.told}
+        there = self._there(targets) | {"state": samples[..., :STATE], "goal": goal}
         x, own = self.executor.recall(there, _own(memory))
         moves = self.executor.move(x, there)
         outputs = {
@@ -149,11 +153,10 @@ class ArenaPlayer(nn.Module):
             "due.strategy": strategic,
             "due.tactics": tactical,
         }
-        if "aims" in moves:
-            outputs |= {f"pointer.{name}": moves[name] / 2 for name in ("here", "there")}
-            outputs["pointer.aims"] = moves["aims"]
+        if "points" in moves:
+            outputs |= {"pointer.points": moves["points"] / 2, "pointer.logs": moves["logs"]}
         after = {"frame": frame[:, -1] + settings.frames}
-        after |= {name: part[:, -1] for name, part in (("goal", goal), ("target", target), ("aim", aim))}
+        after |= {name: part[:, -1] for name, part in (targets | {"goal": goal}).items()}
         return outputs, after | seen | {EXECUTOR + name: part for name, part in own.items()}
 
     def ask_all(self, views: Views, memory: Memory) -> tuple[Outputs, Memory]:
@@ -167,10 +170,9 @@ class ArenaPlayer(nn.Module):
         )
         plan, seen = self.strategist.step({"samples": sample}, {name: memory[name] for name in ("samples", "known")})
         goal = torch.where(strategic, plan["goal"], memory["goal"])
-        pick = self.tactician(self._screen(views) | {"goal": goal})
-        target = torch.where(tactical, torch.cat([pick["place"], pick["about"]], -1), memory["target"])
-        aim = torch.where(tactical, pick["aim"], memory["aim"])
-        there = {"state": sample[..., :STATE], "goal": goal, "target": target, "aim": aim}
+        pick = self._chosen(self._screen(views) | {"goal": goal})
+        targets = {name: torch.where(tactical, pick[name], memory[name]) for name in self.told}
+        there = self._there(targets) | {"state": sample[..., :STATE], "goal": goal}
         x, own = self.executor.recall({name: part.unsqueeze(1) for name, part in there.items()}, _own(memory))
         moves = self.executor.move(x.squeeze(1), there)
         outputs = {
@@ -179,11 +181,9 @@ class ArenaPlayer(nn.Module):
             "keys": moves["keys"],
             "value": self.value(torch.cat([x.squeeze(1).detach(), sample], -1)).squeeze(-1),
         }
-        after = {
+        after = targets | {
             "frame": memory["frame"] + settings.frames,
             "goal": goal,
-            "target": target,
-            "aim": aim,
             "samples": torch.where(strategic.unsqueeze(-1), seen["samples"], memory["samples"]),
             "known": seen["known"] & strategic | memory["known"] & ~strategic,
         }
@@ -222,16 +222,28 @@ class ArenaPlayer(nn.Module):
         which = due.flatten().nonzero().squeeze(1)
         if not len(which):
             choices = views["mask"].shape[-1] + self.settings.tactics.no_target
-            sizes = {"choice": choices, "target": PLACE + ABOUT, "aim": AIM}
+            sizes = {"choice": choices} | self.told
             return {name: goal.new_zeros(0, size) for name, size in sizes.items()}
         there = self._screen(views) | {"goal": goal}
-        found = self.tactician({name: view.flatten(0, 1).index_select(0, which) for name, view in there.items()})
-        target = torch.cat([found["place"], found["about"]], -1)
-        return {"choice": found["target"], "target": target, "aim": found["aim"]}
+        return self._chosen({name: view.flatten(0, 1).index_select(0, which) for name, view in there.items()})
+
+    def _chosen(self, views: Views) -> Outputs:
+        """The weights of the targets, and what the executor is told of them."""
+        found = self.tactician(views)
+        told = {"choice": found["target"], "target": torch.cat([found["place"], found["about"]], -1)}
+        return told | ({"options": options(found["target"], views).flatten(1)} if "options" in self.told else {})
+
+    def _there(self, targets: Outputs) -> Outputs:
+        """What is held of the targets, as the executor takes it."""
+        if "options" not in targets:
+            return targets
+        flat = targets["options"]
+        return targets | {"options": flat.view(*flat.shape[:-1], -1, OPTION)}
 
     def _screen(self, views: Views) -> dict[str, Tensor]:
         """What the tactician is shown."""
-        return {name: views[name] for name in ("objects", "mask", *(("marks",) if self.settings.marks else ()))}
+        more = {"marks": self.settings.marks, "player": self.settings.tactics.ship}
+        return {name: views[name] for name in ("objects", "mask", *(name for name, wanted in more.items() if wanted))}
 
 
 def _own(memory: Mapping[str, Tensor]) -> Memory:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from velodrome.games import make
-from velodrome.learn.levels import Apprentice, Lesson, Teaching
+from velodrome.learn.lessons import Lesson
+from velodrome.learn.levels import Apprentice, Teaching
 from velodrome.learn.recurrent import Recurrent, RecurrentPpo
 from velodrome.learn.trainer import Stages
 from velodrome.nets.arena import NEAR, Execution, Strategy, Tactics
@@ -73,7 +74,7 @@ class Settings:
     as published that is missing, though it decides whether to click on an enemy or to circle it."""
     strategy: Strategy = Strategy(samples=10, width=64, layers=1, style=STEADY)
     """Published: 60 samples, width 256, four layers, dropout."""
-    tactics: Tactics = Tactics(width=32, layers=1, between=Style("relu", dropout=0.0), style=STEADY)
+    tactics: Tactics = Tactics(width=32, layers=1, ship=True, between=Style("relu", dropout=0.0), style=STEADY)
     """Published: width 128, two layers, dropout."""
     execution: Execution = Execution(width=128, states=16, aims=True, bearing=True, style=STEADY)
     """Published: width 256, 64 states, dropout."""
@@ -132,6 +133,7 @@ def _stages(settings: Settings, seed: int, device: str) -> Stages:
         settings.tactics,
         settings.execution,
         frames=settings.frames,
+        objects=settings.objects,
         marks=settings.marks,
         evened=settings.evened,
     )
@@ -147,5 +149,7 @@ def _stages(settings: Settings, seed: int, device: str) -> Stages:
         Apprentice(game, net, lessons, teaching, teacher="teacher", seed=seed, device=device, lanes=lanes)
         for game, teaching in zip(games[:2], (settings.offline, settings.corrections), strict=True)
     )
-    online = RecurrentPpo(games[2], net, settings.online, seed=seed, device=device, lanes=lanes)
+    online = RecurrentPpo(
+        games[2], net, settings.online, seed=seed, device=device, lanes=lanes, lessons=lessons, teacher="teacher"
+    )
     return Stages([(first, settings.pretraining), (second, settings.corrected), (online, 0)])
