@@ -1,7 +1,8 @@
 """Arena by the real-time bot: three levels that learn together, from the scripted teacher, then from their own play.
 
 Offline, the teacher plays. Then the bot does, more and more of the time, and the teacher tells what it would do there.
-Then it learns online, from what it earns.
+Then it learns online, from what it earns, and still a little from the teacher: it circles and flees well by doing it
+exactly, and that it would lose by steps that are mostly luck.
 """
 
 from __future__ import annotations
@@ -85,12 +86,12 @@ class Settings:
     lessons: Lessons = Lessons()
     pretraining: int = 100
     """Iterations of learning from the teacher's play."""
-    corrected: int = 800
+    corrected: int = 200
     """Iterations of learning from what it says of the bot's."""
     offline: Teaching = Teaching(rate_halves=200, strays=0.6)
-    corrections: Teaching = Teaching(share_halves=10, rate_halves=200)
+    corrections: Teaching = Teaching(share_halves=10, rate=1e-3, rate_halves=200)
     """The teacher's share falls fast: what the bot meets is what it has to know about."""
-    online: Recurrent = Recurrent()
+    online: Recurrent = Recurrent(minibatch=64, epochs=3, rate=1e-4, average=0.995, taught=0.1)
     lanes: int = 2
     """Processes that play and learn side by side, one core each."""
 
