@@ -186,13 +186,18 @@ def _log_prob_of_bits(logits: Tensor, bits: Tensor) -> Tensor:
     return -F.binary_cross_entropy_with_logits(logits, bits, reduction="none").sum(-1)
 
 
+def _onto(part: Box, centre: Tensor) -> Tensor:
+    """A raw centre onto the part's bounds."""
+    return part.low + 0.5 * (part.high - part.low) * (1.0 + centre.float().tanh())
+
+
 class _CutNormal:
     """A normal distribution whose centre lies inside the box, cut off at the bounds and made to sum to one."""
 
     def __init__(self, part: Box, centre: Tensor, spread: Tensor):
         half = 0.5 * (part.high - part.low)
         self.low, self.high = part.low, part.high
-        self.centre = part.low + half * (1.0 + centre.float().tanh())
+        self.centre = _onto(part, centre)
         self.std = half * (_NARROWEST + (1.0 - _NARROWEST) * spread.float().sigmoid())
         self.below = (self.low - self.centre) / self.std
         self.above = (self.high - self.centre) / self.std
@@ -220,7 +225,7 @@ class _Mixture:
     def __init__(self, part: Box, outputs: Outputs):
         self.part, self.logs = part, outputs[f"{part.name}.logs"].float()
         self.points, self.spread = outputs[f"{part.name}.points"], outputs[f"{part.name}.spread"]
-        self.centre = _CutNormal(part, outputs[part.name], self.spread).centre
+        self.centre = _onto(part, outputs[part.name])
         self.each = _CutNormal(part, self.points, self.spread.unsqueeze(-2))
 
     def sample(self, generator: torch.Generator) -> Tensor:

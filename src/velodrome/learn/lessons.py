@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from velodrome.games.game import Box, Game
+from velodrome.learn.sequences import Tensors
 
-Tensors = dict[str, Tensor]
 NOWHERE = 0.01
 """A point nearer to the middle of its box than this part of its width lies in no direction."""
 
